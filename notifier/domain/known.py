@@ -1,0 +1,72 @@
+"""What is remembered of a cluster between polls: the left-hand side of the diff, stored with every change.
+
+High-water marks only: what has been told stays told, whatever later answers say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from notifier.domain.model import Action, Outage, Status, Task
+
+TaskKey = tuple[Action, str]
+
+Marks = Mapping[int, str]
+"""Of one node: stage order -> what was told of it, a letter each: R (running), F (failed), S (succeeded)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """One task as it is known.
+
+    Attributes:
+        task: The newest accepted answer; ``completed`` holds every node ever seen completed, in the order they were told.
+        attempt: Which execution this is, from 1; also rises where a retry shows only in the status.
+        executions: The highest ``executeTimes`` seen.
+        sequence: The number of events told.
+        started: Whether ``task.started`` was told, or need not be.
+        nodes_started: Nodes whose start was told in this attempt.
+        marks: Node -> what was told of its stages in this attempt. Dropped once the node is completed and left behind.
+        endings: The terminal statuses of this attempt.
+        failed_at: When the attempt before this one failed, by the API's clock.
+        doubts: How many good answers in a row could not be believed, or lacked the task.
+        vanished: Whether that was told in this attempt.
+    """
+
+    task: Task
+    attempt: int = 1
+    executions: int | None = None
+    sequence: int = 0
+    started: bool = False
+    nodes_started: frozenset[str] = frozenset()
+    marks: Mapping[str, Marks] = field(default_factory=dict)
+    endings: frozenset[str] = frozenset()
+    failed_at: datetime | None = None
+    doubts: int = 0
+    vanished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is known of a cluster.
+
+    Attributes:
+        baselines: The actions that had a first good poll.
+        sequence: The number of ``cluster.*`` events told.
+        outage: Polls fail since then; None while they work.
+        outage_told: Whether that was told.
+    """
+
+    tasks: Mapping[TaskKey, KnownTask] = field(default_factory=dict)
+    baselines: frozenset[Action] = frozenset()
+    sequence: int = 0
+    outage: Outage | None = None
+    outage_told: bool = False
+
+    def unsettled(self, action: Action) -> bool:
+        """Whether an answer that says nothing new may still change what is known: something waits to be confirmed."""
+        return action not in self.baselines or any(key[0] is action and known.doubts for key, known in self.tasks.items())
+
+    def running(self, action: Action) -> bool:
+        """Whether a task of this action is at work, so that it should be watched closely."""
+        return any(key[0] is action and known.task.status == Status.RUNNING for key, known in self.tasks.items())

@@ -1,0 +1,46 @@
+"""What passes between the engine and a sink: the message to deliver and the receipt that comes back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from notifier.domain.model import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be said, before any sink's format.
+
+    Attributes:
+        id: The delivery's id; the same at every try, so that a receiver can tell a repeat.
+        event: The fact behind it; ``event.id`` is the same for all sinks.
+        title: A few words: the cluster and what happened.
+        summary: One line for a person, without the cluster's name in front.
+        facts: Label and value, in the order they should be shown.
+        attempt: Which try this is, from 1.
+        may_repeat: An earlier try may have got through: a sink that can look should look before it posts again.
+        late_by: How long after the event was seen this is said, where that is worth mentioning.
+        skipped: How many messages of this lane were given up since the last one that arrived.
+        mark: ``"TEST"``, ``"DRILL"`` or ``"REPLAY"`` where this is no news; every sink must show it. None in earnest.
+    """
+
+    id: str
+    event: Event
+    title: str
+    summary: str
+    facts: tuple[tuple[str, str], ...] = ()
+    attempt: int = 1
+    may_repeat: bool = False
+    late_by: timedelta | None = None
+    skipped: int = 0
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What identifies a delivered message at the receiver (Slack channel and ts, PagerDuty dedup_key, Message-ID …).
+
+    Plain strings under names of the sink's choosing; stored with the lane and handed back with its next message.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
