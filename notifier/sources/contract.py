@@ -1,0 +1,33 @@
+"""What a source is: the door through which answers about a cluster come in."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from notifier.domain.model import Action, Cluster, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One good answer of the API.
+
+    Attributes:
+        body: The bytes of the first page as they came (decompressed); kept so that the next answer can be compared before it
+            is parsed.
+        snapshot: What it says, or None where ``body`` is byte for byte the one that the caller had already: nothing is new.
+    """
+
+    body: bytes
+    snapshot: Snapshot | None
+
+
+class Source(Protocol):
+    """A door in."""
+
+    async def fetch(self, cluster: Cluster, action: Action, last: bytes | None = None) -> Answer:
+        """Ask once where the tasks of a cluster stand, following the pages.
+
+        ``last`` is the body of the previous answer, if the caller kept it: an equal one is not parsed again.
+
+        Raises:
+            FetchError: There is no answer, or none that can be believed.
+        """
