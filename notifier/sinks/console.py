@@ -1,0 +1,103 @@
+"""Prints one line an event, for people or for machines. The smallest sink: the one to copy."""
+
+import asyncio
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, timedelta
+from types import TracebackType
+from typing import Literal, Self, TextIO
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.message import Message, Receipt
+from notifier.domain.model import Severity
+from notifier.domain.plain_text import json_line, one_line
+from notifier.domain.render import payload
+from notifier.sinks.contract import SinkSettings, Surroundings
+
+_SIGNS = {
+    Severity.DEBUG: ("·", "2"),
+    Severity.INFO: ("●", "32"),
+    Severity.WARNING: ("▲", "33"),
+    Severity.ERROR: ("✖", "31"),
+    Severity.CRITICAL: ("‼", "1;31"),
+}
+"""A symbol and a colour (ANSI SGR) for each severity; the word stands beside them, for whoever sees neither."""
+
+
+class Settings(SinkSettings):
+    """``colour: auto`` means: on a terminal, unless ``NO_COLOR`` is set. ``json`` has no colour."""
+
+    stream: Literal["stdout", "stderr"] = "stdout"
+    colour: Literal["auto", "always", "never"] = "auto"
+    format: Literal["text", "json"] = "text"
+
+
+class Sink:
+    """Writes in a thread of its own: a reader that stops reading (``| less``) holds back this sink and nothing else."""
+
+    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+        self._settings = settings
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sink-{surroundings.name}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._writer.shutdown(wait=False, cancel_futures=True)
+
+    async def send(self, message: Message, last: Receipt | None) -> Receipt:  # noqa: ARG002 - a printed line is not edited
+        """Print the message.
+
+        Raises:
+            DeliveryError: The stream is closed, full or has no reader. Part of the line may have got through.
+        """
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._write, message)
+        except (OSError, ValueError) as error:
+            why = one_line(getattr(error, "strerror", None) or str(error), 200)
+            detail = f"{self._settings.stream} cannot be written to: {why}"
+            raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.NETWORK, detail, scope=Scope.SINK) from None
+        return Receipt()
+
+    def _write(self, message: Message) -> None:
+        stream: TextIO | None = getattr(sys, self._settings.stream)
+        if stream is None:  # Python sets it so where the program was started with the stream closed
+            raise ValueError("it is closed")
+        line = as_json(message) if self._settings.format == "json" else as_text(message, colour=self._coloured(stream))
+        encoding = stream.encoding or "utf-8"
+        stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        stream.flush()
+
+    def _coloured(self, stream: TextIO) -> bool:
+        if self._settings.colour == "auto":
+            return stream.isatty() and not os.environ.get("NO_COLOR")
+        return self._settings.colour == "always"
+
+
+def as_text(message: Message, *, colour: bool) -> str:
+    """One line for a person: time (UTC), mark, severity, cluster, what happened, and what is to be known about the telling."""
+    event = message.event
+    symbol, sgr = _SIGNS[event.severity]
+    severity = f"{symbol} {event.severity.word:<8}"
+    remarks = [
+        f"late by {timedelta(seconds=int(message.late_by.total_seconds()))}" if message.late_by else "",
+        f"{message.skipped} before this were given up" if message.skipped else "",
+        "may be a repeat" if message.may_repeat else "",
+    ]
+    parts = [
+        f"{event.time.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z",
+        f"[{one_line(message.mark, 20)}]" if message.mark else "",
+        f"\x1b[{sgr}m{severity}\x1b[0m" if colour else severity,
+        one_line(event.cluster.name, 80),
+        one_line(message.summary, 1000),
+        f"({'; '.join(filter(None, remarks))})" if any(remarks) else "",
+    ]
+    return "  ".join(filter(None, parts))
+
+
+def as_json(message: Message) -> str:
+    """One line for a machine: the ``data`` of the webhook body, and how the message was told."""
+    late_by = message.late_by and message.late_by.total_seconds()
+    telling = {"mark": message.mark, "late_by": late_by, "skipped": message.skipped, "may_repeat": message.may_repeat}
+    return json_line({**payload(message.event), **telling})

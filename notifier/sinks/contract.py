@@ -1,0 +1,58 @@
+"""What a sink is: its settings, its one method, and how it is found.
+
+A sink is a module with two names: ``Settings`` (a `SinkSettings`) and ``Sink`` (a class that satisfies `Sink`). The module's
+name is the configuration's ``type``. See ``docs/how-to/write-a-sink.md``.
+"""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict
+
+from notifier.domain.message import Message, Receipt
+
+
+class SinkSettings(BaseModel):
+    """What every sink's settings share: strict, frozen, and silent about values when they are wrong."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the program lends a sink.
+
+    Attributes:
+        name: The sink's name in the configuration, for its own words only.
+        session: The one HTTP session: no redirects, TLS verified, addresses guarded. A sink opens no other.
+        timeout: Seconds that one ``send`` may take; the engine cancels it afterwards.
+    """
+
+    name: str
+    session: aiohttp.ClientSession
+    timeout: float = 10.0
+
+
+class Sink(Protocol):
+    """A door out."""
+
+    def __init__(self, settings: SinkSettings, surroundings: Surroundings) -> None:
+        """Build without any I/O; what a sink needs to open, it opens in ``__aenter__``."""
+
+    async def __aenter__(self) -> Self:
+        """Open what is kept open between messages."""
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close it."""
+
+    async def send(self, message: Message, last: Receipt | None) -> Receipt:
+        """Deliver; return what identifies it there.
+
+        ``last`` is the receipt of the lane's previous message: a live sink edits it, an on-call sink resolves it, others
+        ignore it.
+
+        Raises:
+            DeliveryError: It was not confirmed; says whether it surely was not accepted, never will be, or may have been.
+        """

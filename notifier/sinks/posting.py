@@ -1,0 +1,155 @@
+"""One POST to a receiver that is not trusted: for every sink that speaks HTTP.
+
+What it settles for all of them: whether the receiver can have read the message when something went wrong on the way, how much
+of an answer is read and how long, and that nothing of an answer is repeated that a log must not hold. What a status means is the
+sink's.
+"""
+
+import asyncio
+import base64
+import html
+import json
+import re
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.plain_text import one_line
+from notifier.outbound import BodyTooLarge, cause, read_capped, redirect_host, retry_after
+
+READ_AT_MOST = 16 * 1024
+"""Bytes of an answer, decompressed; one that is longer is not quoted at all."""
+
+READ_FOR = 1.0
+"""Seconds. The status has decided already; the body is only quoted, and its end frees the connection for the next message."""
+
+QUOTED = 200
+"""Characters of an answer that an error repeats."""
+
+_SHORTEST_SECRET = 4
+_SHORTEST_PATH_SECRET = 8
+_SECRET_SHAPES = re.compile(
+    r"xox[a-z]-[\w-]+|xapp-[\w-]+|hooks\.slack\.com/[\w/]+|whsec_[\w+/=]+|(?i:bearer|basic)\s+[\w.~+/=-]+"
+    r"|\bv1,[\w+/=]{40,}|\b(?:[A-Z0-9]{20}|[A-Za-z0-9]{40})\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver said.
+
+    Attributes:
+        status: The HTTP status.
+        excerpt: The beginning of the body, one harmless line without secrets; empty where it could not be read.
+        retry_after: Seconds it asks us to wait, where it does.
+        redirect: The host it points to, where it does.
+    """
+
+    status: int
+    excerpt: str
+    retry_after: float | None
+    redirect: str | None
+
+    @property
+    def words(self) -> str:
+        """The answer in one line for a person."""
+        target = f", redirects to {self.redirect}" if self.redirect else ""
+        return f"HTTP {self.status}{target}" + (f": {self.excerpt}" if self.excerpt else "")
+
+
+async def post(
+    session: aiohttp.ClientSession,
+    url: URL,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    mask: "Mask",
+    tls: ssl.SSLContext | None = None,
+) -> Answer:
+    """Send ``body`` once, follow nothing, and give back the answer whatever its status.
+
+    Raises:
+        DeliveryError: There was no answer. ``retry`` where no byte of the body had gone to a connection, else ``uncertain``.
+    """
+    payload = _Body(body, content_type=headers["Content-Type"])
+    try:
+        async with session.post(url, data=payload, headers=headers, ssl=tls or True, allow_redirects=False) as response:
+            return Answer(
+                status=response.status,
+                excerpt=mask(await _beginning(response), QUOTED),
+                retry_after=retry_after(response.headers, datetime.now(UTC)),
+                redirect=mask(redirect_host(response) or "", QUOTED) or None,
+            )
+    # OSError and ValueError: a host name that no resolver can be asked for leaves aiohttp as what it is.
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _failure(error, mask(cause(error), QUOTED), begun=payload.begun) from None
+
+
+class Mask:
+    """Hides secrets in what others wrote: these, in the forms in which a receiver may echo them, and whatever looks like one."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
+        self._known = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
+
+    def __call__(self, text: str, longest: int) -> str:
+        """One line of at most ``longest`` characters, without a secret."""
+        if self._known:
+            text = self._known.sub("***", text)
+        return one_line(_SECRET_SHAPES.sub("***", text), longest).strip()
+
+
+def secrets_of(url: URL) -> list[str]:
+    """What of a URL may be secret: all behind the host, as a whole and in its parts."""
+    parts = [part for part in (*url.parts, *url.query.values()) if len(part) >= _SHORTEST_PATH_SECRET]
+    return [str(url), url.raw_path_qs, url.path_qs, url.raw_query_string, *parts]
+
+
+def _forms(secret: str) -> Iterable[str]:
+    yield secret
+    yield quote(secret, safe="")
+    yield html.escape(secret)
+    yield json.dumps(secret)[1:-1]
+    yield base64.b64encode(secret.encode()).decode()
+
+
+class _Body(aiohttp.BytesPayload):
+    """The bytes, and whether their writing has ``begun``: until then the receiver surely has nothing it could accept."""
+
+    begun = False
+
+    # typing.override needs Python 3.12.
+    async def write_with_length(  # type: ignore[explicit-override]
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self.begun = True
+        await super().write_with_length(writer, content_length)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> str:
+    try:
+        async with asyncio.timeout(READ_FOR):
+            return (await read_capped(response, READ_AT_MOST)).decode("utf-8", "replace")
+    except (TimeoutError, aiohttp.ClientError, BodyTooLarge):
+        return ""
+
+
+def _failure(error: Exception, words: str, *, begun: bool) -> DeliveryError:
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
+        reason = DeliveryReason.TLS
+    elif isinstance(error, TimeoutError):
+        reason = DeliveryReason.TIMEOUT
+    elif isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError):
+        reason = DeliveryReason.UNREADABLE
+    else:
+        reason = DeliveryReason.NETWORK
+    if begun:
+        return DeliveryError(Outcome.UNCERTAIN, reason, words)
+    return DeliveryError(Outcome.RETRY, reason, words, scope=Scope.SINK)

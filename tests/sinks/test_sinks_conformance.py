@@ -1,0 +1,103 @@
+"""Our own sinks in the suite that every sink must pass."""
+
+import asyncio
+import io
+import json
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from notifier.sinks import console, webhook
+from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Screen(io.StringIO):
+    """A stream that behaves as its receiver is told to."""
+
+    encoding = "utf-8"
+
+    def __init__(self, receiver: Receiver, closing: threading.Event) -> None:
+        super().__init__()
+        self.receiver = receiver
+        self.closing = closing
+
+    def write(self, text: str) -> int:  # type: ignore[explicit-override]
+        if self.receiver.behaviour is Behaviour.FAILS:
+            raise BrokenPipeError(32, "Broken pipe")
+        if self.receiver.behaviour is Behaviour.HANGS:
+            self.closing.wait(10)
+            raise BrokenPipeError(32, "Broken pipe")
+        written = super().write(text)
+        self.receiver.received[:] = [Received(line, identity(line)) for line in self.getvalue().splitlines()]
+        return written
+
+
+def identity(line: str) -> str | None:
+    return str(json.loads(line)["id"]) if line.startswith("{") else None
+
+
+class OfConsole(SinkConformance):
+    sink_class = console.Sink
+    settings_class = console.Settings
+    form = "text"
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        receiver = Receiver({"stream": "stdout", "colour": "never", "format": self.form})
+        closing = threading.Event()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdout", Screen(receiver, closing))
+            try:
+                yield receiver
+            finally:
+                closing.set()
+
+
+class TestConsoleText(OfConsole):
+    form = "text"
+
+
+class TestConsoleJson(OfConsole):
+    form = "json"
+
+
+class TestWebhook(SinkConformance):
+    sink_class = webhook.Sink
+    settings_class = webhook.Settings
+    secrets = (SECRET, SECRET.removeprefix("whsec_"), "canary-in-the-path", "canary-in-the-query", "canary-in-a-header")
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        async def answer(request: web.Request) -> web.Response:
+            content = await request.read()
+            if receiver.behaviour is Behaviour.FAILS:
+                echoed = " ".join((str(request.url), *request.headers.values(), SECRET))
+                return web.Response(status=503, text=f"upstream down\r\n\x1b[31m {echoed}")
+            if receiver.behaviour is Behaviour.HANGS:
+                await asyncio.Event().wait()
+            receiver.received.append(Received(content.decode(), request.headers["webhook-id"]))
+            return web.Response(status=202)
+
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", answer)
+        server = TestServer(app, port=0)
+        await server.start_server(shutdown_timeout=0.1, access_log=None)
+        receiver = Receiver(
+            {
+                "url": str(server.make_url("/hook/canary-in-the-path?key=canary-in-the-query")),
+                "secret": SECRET,
+                "headers": {"Authorization": "Bearer canary-in-a-header"},
+            }
+        )
+        try:
+            yield receiver
+        finally:
+            with suppress(asyncio.CancelledError):
+                await server.close()
