@@ -1,0 +1,23 @@
+"""Documents to JSON text and back: the domain's dataclasses, read and written by pydantic at this edge."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from notifier.domain.known import KnownTask
+from notifier.domain.model import Action, Cluster, Event, Outage
+
+T = TypeVar("T")
+
+known_task = TypeAdapter(KnownTask)
+event = TypeAdapter(Event)
+cluster = TypeAdapter(Cluster)
+outage = TypeAdapter(Outage)
+actions = TypeAdapter(frozenset[Action])
+receipt = TypeAdapter(Mapping[str, str])
+
+
+def dump(adapter: TypeAdapter[T], value: T) -> str:
+    """JSON text."""
+    return adapter.dump_json(value).decode()

@@ -1,0 +1,86 @@
+"""What the store gives back: one frozen type for each thing that is asked of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from notifier.domain.known import KnownTask
+from notifier.domain.message import Receipt
+from notifier.domain.model import Action, Cluster, Event, Outage
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The head of a lane, ours to send until the lease ends.
+
+    Attributes:
+        delivery: Its id.
+        lane: The lane's id.
+        epoch: The lane's fence: whoever claims it next has a higher one, and then nothing of ours is written any more.
+        event: What is to be told.
+        attempt: Which try this is, from 1.
+        tries: Counted failures so far.
+        uncertain: An earlier try may have got through.
+        created_at: When it was owed.
+        skipped: Deliveries of this lane given up since the last one that arrived.
+        last: The receipt of the lane's last delivered message.
+    """
+
+    delivery: str
+    lane: str
+    epoch: int
+    event: Event
+    attempt: int
+    tries: int
+    uncertain: bool
+    created_at: datetime
+    skipped: int
+    last: Receipt | None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """Whether a sink is left alone, since it fails. ``paused_until`` None with ``paused``: until a person acts."""
+
+    failures: int = 0
+    paused: bool = False
+    paused_until: float | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRow:
+    """A cluster and its tasks as they are known, newest task first."""
+
+    cluster: Cluster
+    tasks: tuple[tuple[Action, KnownTask], ...]
+    outage: Outage | None
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A delivery for people to look at."""
+
+    id: str
+    event: str
+    sink: str
+    kind: str
+    cluster: str
+    state: State
+    attempts: int
+    created_at: datetime
+    settled_at: datetime | None
+    next_at: datetime | None
+    reason: str | None
+    detail: str | None

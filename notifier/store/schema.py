@@ -1,0 +1,135 @@
+"""The tables, once, for SQLite and PostgreSQL.
+
+Moments that the engine computes with are seconds since 1970 (UTC) as doubles; documents (known state, events, receipts) are JSON
+text, written and read by ``codec``. A lane is what is delivered in order: sink + task, or sink + cluster for ``cluster.*``.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+HEAD = "0001"
+"""The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Autoincrement = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column of type INTEGER."""
+
+cluster = Table(
+    "cluster",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("facts", Text, nullable=False),
+    Column("baselines", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("outage", Text),
+    Column("outage_told", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("cluster", String, ForeignKey("cluster.key"), primary_key=True),
+    Column("action", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("position", Autoincrement, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("cluster", String, nullable=False, index=True),
+    Column("thread", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("observed_at", Double, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("thread", "sequence"),
+)
+
+lane = Table(
+    "lane",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("sink", String, nullable=False),
+    Column("next_at", Double),
+    Column("owner", String, nullable=False, server_default=""),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("lease_until", Double, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("receipt", Text),
+    Index(
+        "ix_lane_due", "sink", "next_at", sqlite_where=text("next_at IS NOT NULL"), postgresql_where=text("next_at IS NOT NULL")
+    ),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("event", String, ForeignKey("event.id"), nullable=False, index=True),
+    Column("sink", String, nullable=False),
+    Column("lane", String, ForeignKey("lane.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("uncertain", Boolean, nullable=False, server_default=false()),
+    Column("created_at", Double, nullable=False),
+    Column("settled_at", Double),
+    Column("reason", String),
+    Column("detail", Text),
+    Column("receipt", Text),
+    UniqueConstraint("lane", "position"),
+    Index("ix_delivery_state", "sink", "state"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("delivery", String, ForeignKey("delivery.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("ended_at", Double, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reason", String),
+    Column("detail", Text),
+)
+
+sink = Table(
+    "sink",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("paused_until", Double),
+    Column("reason", String),
+    Column("detail", Text),
+)

@@ -1,0 +1,234 @@
+"""One thread, one connection, whole transactions: the door to the database.
+
+``await store.transact(work)`` runs ``work(transaction)`` on the store's own thread. Work that piles up meanwhile shares one
+commit, because on a disk that keeps its promises the commit is what costs. If any of it fails, each is run again alone, so that
+nobody pays for another's failure; ``work`` must therefore not touch anything but the transaction.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from notifier.store.errors import StoreBusy, StoreDamaged, StoreError
+from notifier.store.migrate import migrate
+from notifier.store.transaction import Transaction
+
+T = TypeVar("T")
+Work = Callable[[Transaction], T]
+
+BATCH = 100
+"""The most work that shares a commit: bounds how long the first waits for the last."""
+
+OLDEST_SQLITE = (3, 35)
+"""RETURNING came with SQLite 3.35."""
+
+PRAGMAS = (
+    "PRAGMA busy_timeout=1000",
+    "PRAGMA locking_mode=EXCLUSIVE",
+    "PRAGMA journal_mode=WAL",
+    # NORMAL may lose the newest transactions at a power cut (sqlite.org/pragma.html#pragma_synchronous).
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+)
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Work[Any]
+    done: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+    def settle(self, result: object, error: BaseException | None) -> None:
+        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+            self.loop.call_soon_threadsafe(_settle, self.done, result, error)
+
+
+def _settle(done: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
+
+
+@dataclass
+class Store:
+    """The database behind a URL: ``sqlite:///path``, ``sqlite://`` (memory) or ``postgresql://…``.
+
+    Raises on ``open``: `StoreBusy` for a SQLite file that another process holds, `StoreDamaged`, `StoreError`.
+    """
+
+    url: str = field(repr=False)  # It may hold a password.
+    _queue: queue.SimpleQueue[_Job | None] = field(default_factory=queue.SimpleQueue)
+    _thread: threading.Thread | None = None
+    _engine: Engine | None = None
+    _lock: int | None = None
+    schema_before: str | None = None
+
+    def open(self) -> Self:
+        """Take the database, migrate it if it is older, start the thread."""
+        url = make_url(self.url)
+        try:
+            self._engine = self._sqlite(url.database) if url.get_backend_name() == "sqlite" else self._postgres()
+            with _readable(self), self._engine.begin() as connection:
+                self.schema_before, _ = migrate(connection)
+                if self._sqlite_file:
+                    # Nobody else can be alive on this file, so whatever is leased is leased by the dead.
+                    Transaction(connection).release_lanes()
+        except BaseException:
+            self.close()
+            raise
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Finish the work that was handed in, then let go of the database. May be called twice."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def transact(self, work: Work[T]) -> T:
+        """Run ``work`` in a transaction and return its result once it is committed.
+
+        Raises:
+            StoreError: The database refused; nothing of ``work`` was kept (on PostgreSQL: or its fate is unknown).
+        """
+        if self._thread is None:
+            raise StoreError("The store is closed.")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Job(work, done, loop))
+        return await done
+
+    @property
+    def _sqlite_file(self) -> bool:
+        return make_url(self.url).get_backend_name() == "sqlite"
+
+    def _sqlite(self, path: str | None) -> Engine:
+        import sqlite3  # noqa: PLC0415 - only where it is used
+
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed.")
+        if path and path != ":memory:":
+            self._take(Path(path))
+        engine = create_engine(
+            self.url, poolclass=StaticPool, connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 1.0}
+        )
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: Any, _record: object) -> None:
+            for pragma in PRAGMAS:
+                connection.execute(pragma)
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+        with _readable(self), engine.connect() as connection:
+            if connection.execute(text("PRAGMA quick_check(1)")).scalar() != "ok":
+                raise StoreDamaged(f"{path} is damaged (quick_check). Restore a backup; the file was left as it is.")
+        return engine
+
+    def _take(self, path: Path) -> None:
+        """Hold a lock beside the file, which says who holds it, and goes with the process however it ends."""
+        if not path.parent.is_dir():
+            raise StoreError(f"The folder of the store does not exist: {path.parent.absolute()}. Create it or change `store:`.")
+        beside = path.with_name(path.name + ".lock")
+        try:
+            self._lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # The database is made with the same rights: what people call their clusters is nobody else's business.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreError(f"The store cannot be written: {path.absolute()}: {error.strerror} (uid {os.getuid()}).") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
+            raise StoreBusy(
+                f"{path.absolute()} is in use by process {owner}: SQLite is for one notifier at a time. "
+                "Stop that one, give this one another `store:`, or use PostgreSQL for several."
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def _postgres(self) -> Engine:
+        url = make_url(self.url).set(drivername="postgresql+psycopg")
+        sessions = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
+        try:
+            engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={"options": sessions})
+        except ModuleNotFoundError:
+            raise StoreError("PostgreSQL needs the extra `postgres`: pip install 'css-upgrade-notifier[postgres]'.") from None
+        return engine
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            batch: list[_Job] = []
+            job = self._queue.get()
+            while job is not None:
+                batch.append(job)
+                if len(batch) >= BATCH:
+                    break
+                try:
+                    job = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            stopping = job is None
+            if batch:
+                self._commit(batch)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        if self._engine is None:
+            raise RuntimeError("The store's thread outlived its engine.")
+        try:
+            with _readable(self), self._engine.begin() as connection:
+                transaction = Transaction(connection)
+                results = [job.work(transaction) for job in batch]
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+            if len(batch) > 1:
+                for job in batch:
+                    self._commit([job])
+            else:
+                batch[0].settle(None, error)
+        else:
+            for job, result in zip(batch, results, strict=True):
+                job.settle(result, None)
+
+
+@contextmanager
+def _readable(store: Store) -> Iterator[None]:
+    """Turn the database's errors into ours, which carry no statement, no parameters and no password."""
+    try:
+        yield
+    except DBAPIError as error:
+        where = make_url(store.url).render_as_string(hide_password=True)
+        cause = str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else type(error).__name__
+        if "database is locked" in cause:
+            raise StoreBusy(f"{where} is in use by another process: SQLite is for one notifier at a time.") from None
+        if "malformed" in cause or "not a database" in cause:
+            raise StoreDamaged(f"{where} is damaged: {cause}. Restore a backup; the file was left as it is.") from None
+        if "disk I/O error" in cause:
+            raise StoreDamaged(f"The disk under {where} fails: {cause}.") from None
+        raise StoreError(f"{where}: {cause}") from None
+    except SQLAlchemyError as error:
+        raise StoreError(f"{make_url(store.url).render_as_string(hide_password=True)}: {type(error).__name__}") from error
