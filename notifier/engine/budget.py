@@ -1,0 +1,94 @@
+"""How often a project may be asked: one budget for all its clusters, and the manners that the API asks for.
+
+``429`` and ``Retry-After`` hold back the whole project. Refused keys are not hammered: five failures lock an access key for five
+minutes (Huawei: API gateway FAQ), so until keys have proved good, requests of a project go one at a time, and after a refusal
+the project is left alone for ever longer.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from notifier.domain.errors import FetchError, FetchReason
+
+THROTTLED_FOR = 5.0
+"""Seconds of the first pause after a 429 without ``Retry-After``; doubles."""
+
+REFUSED_FOR = 60.0
+"""Seconds of the first pause after refused keys; doubles."""
+
+LONGEST_PAUSE = 900.0
+
+
+class Budget:
+    """``rate`` requests a second, evenly spread, for one project."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._gap = 1.0 / rate
+        self._clock = clock
+        self._next = 0.0
+        self._proved = False
+        self._single = asyncio.Lock()
+        self._blocked_until = 0.0
+        self._blocked_by: FetchError | None = None
+        self._blocks = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn to ask; hear of what came of it.
+
+        Raises:
+            FetchError: The project is to be left alone; the failure that said so, without asking again.
+        """
+        if self._proved:
+            await self._wait()
+            async with self._listening():
+                yield
+            return
+        async with self._single:
+            await self._wait()
+            async with self._listening():
+                yield
+            self._proved = True
+
+    async def _wait(self) -> None:
+        self._refuse_if_blocked()
+        now = self._clock()
+        start = max(now, self._next)
+        self._next = start + self._gap
+        if start > now:
+            await asyncio.sleep(start - now)
+            # Those who asked meanwhile may have been refused; whoever still stands in the queue must not ask after them.
+            self._refuse_if_blocked()
+
+    def _refuse_if_blocked(self) -> None:
+        left = self._blocked_until - self._clock()
+        if self._blocked_by is not None and left > 0:
+            raise FetchError(self._blocked_by.reason, self._blocked_by.detail, retry_after=left)
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except FetchError as error:
+            if error.reason.of_project:
+                self._block(error)
+            raise
+        if self._clock() >= self._blocked_until:
+            # An answer that was on its way when the project was blocked does not unblock it.
+            self._blocks = 0
+            self._blocked_by = None
+
+    def _block(self, error: FetchError) -> None:
+        now = self._clock()
+        if now < self._blocked_until:
+            return  # One of several requests that were on their way together.
+        first = REFUSED_FOR if error.reason is FetchReason.REFUSED else THROTTLED_FOR
+        seconds = min(first * 2**self._blocks, LONGEST_PAUSE)
+        if error.retry_after is not None:
+            seconds = min(max(error.retry_after, self._gap), LONGEST_PAUSE)
+        self._blocks += 1
+        self._blocked_until = now + seconds
+        self._blocked_by = error
+        self._proved = self._proved and error.reason is not FetchReason.REFUSED

@@ -1,0 +1,231 @@
+"""The loop that looks: which clusters are due, what they answer, what of it is new, all of it committed in one transaction.
+
+A poll is over when its transaction is: state, events and deliveries stand together or not at all. What is unchanged, byte for
+byte, is neither parsed nor written.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from notifier import telemetry
+from notifier.domain.diff import Remark, diff
+from notifier.domain.errors import FetchError
+from notifier.domain.known import Known
+from notifier.domain.model import Action, Cluster, Event, Snapshot
+from notifier.domain.outage import reachable, unreachable
+from notifier.domain.render import summary
+from notifier.domain.routing import Route, plan
+from notifier.engine.budget import Budget
+from notifier.sources.contract import Source
+from notifier.store.errors import StoreError
+from notifier.store.store import Store
+from notifier.store.transaction import Transaction
+
+MOST_IN_FLIGHT = 200
+"""Polls under way at once. Without a cap a fleet that is asked for more than it can bear collapses instead of being late."""
+
+JITTER = 0.1
+"""Polls are spread by ± this share of their interval, so that what started together does not stay together."""
+
+LONGEST_BACKOFF = 60.0
+"""Seconds between polls of a cluster that fails, at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """Seconds: between polls while a task runs, and while none does; until failing polls are told of."""
+
+    active: float = 15.0
+    idle: float = 60.0
+    unreachable_after: float = 300.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """A cluster under watch, with what is remembered of it between polls; all of it can be had again from the store."""
+
+    cluster: Cluster
+    source: Source
+    budget: Budget
+    bodies: dict[Action, bytes] = field(default_factory=dict)
+    asked: dict[Action, float] = field(default_factory=dict)
+    close: frozenset[Action] = frozenset(Action)
+    """The actions to watch closely: those at work, and those not settled."""
+    unsettled: frozenset[Action] = frozenset(Action)
+    """The actions of which something waits to be confirmed."""
+    failures: int = 0
+    outage: bool = True
+    """Whether the store holds an outage, as far as is known; True at first, since nothing is known."""
+    polled_at: datetime | None = None
+
+    def forget(self) -> None:
+        """Trust nothing but the store at the next poll."""
+        self.bodies.clear()
+        self.close = self.unsettled = frozenset(Action)
+        self.outage = True
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a poll's transaction did."""
+
+    known: Known
+    events: tuple[Event, ...]
+    remarks: tuple[Remark, ...]
+    owed: frozenset[str]
+
+
+class Poller:
+    """Polls every watch at its cadence. ``tick`` starts what is due; ``told`` is called with the sinks that are owed news."""
+
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        store: Store,
+        routes: Sequence[Route],
+        cadence: Cadence,
+        told: Callable[[frozenset[str]], None],
+    ) -> None:
+        self.watches = tuple(watches)
+        self._store = store
+        self._routes = routes
+        self._cadence = cadence
+        self._told = told
+        self._order = itertools.count()
+        now = time.monotonic()
+        # The first round is spread over one active interval: a start must not be a burst.
+        spread = min(cadence.active, len(self.watches) * 0.05)
+        self._due = [(now + random.random() * spread, next(self._order), watch) for watch in self.watches]  # noqa: S311 - jitter
+        heapq.heapify(self._due)
+        self._polls: set[asyncio.Task[None]] = set()
+
+    def delay(self) -> float:
+        """Seconds until the next poll is due; below zero if one is late."""
+        if not self._due or len(self._polls) >= MOST_IN_FLIGHT:
+            return 1.0
+        return self._due[0][0] - time.monotonic()
+
+    async def tick(self) -> None:
+        """Start every poll that is due, as far as there is room."""
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now and len(self._polls) < MOST_IN_FLIGHT:
+            due, _, watch = heapq.heappop(self._due)
+            task = asyncio.create_task(self._turn(watch, now - due), name=f"poll {watch.cluster.name}")
+            self._polls.add(task)
+            task.add_done_callback(self._polls.discard)
+
+    async def stop(self) -> None:
+        """Break off what is under way: a poll that was not committed never happened."""
+        self._due.clear()
+        for task in self._polls:
+            task.cancel()
+        await asyncio.gather(*self._polls, return_exceptions=True)
+
+    async def _turn(self, watch: Watch, lateness: float) -> None:
+        try:
+            await self.poll(watch, lateness)
+        except StoreError as error:
+            watch.forget()
+            telemetry.store_failed("poll", str(error))
+        except Exception as error:  # noqa: BLE001 - one cluster's fault must not stop the others
+            watch.forget()
+            watch.failures += 1
+            telemetry.fault(f"poll of {watch.cluster.name}", error)
+        heapq.heappush(self._due, (time.monotonic() + self._pause(watch), next(self._order), watch))
+
+    def _pause(self, watch: Watch) -> float:
+        seconds = self._cadence.active if watch.close else self._cadence.idle
+        if watch.failures:
+            # A failing cluster is asked soon at first, since most failures pass, then ever more rarely.
+            seconds = min(max(min(seconds, 2.0 ** min(watch.failures - 1, 10)), 0.05), LONGEST_BACKOFF)
+        return seconds * (1 - JITTER + 2 * JITTER * random.random())  # noqa: S311 - jitter
+
+    async def poll(self, watch: Watch, lateness: float = 0.0) -> Applied | None:
+        """Ask once; commit what is new. None where nothing is.
+
+        Raises:
+            StoreError: What was new could not be committed; the next poll sees it again.
+        """
+        snapshots, failure = await self._ask(watch)
+        now = datetime.now(UTC)
+        if failure is not None:
+            watch.failures += 1
+            telemetry.poll_failed(watch.cluster.name, failure.reason, failure.detail)
+        else:
+            watch.failures = 0
+            watch.polled_at = now
+        applied = None
+        if snapshots or failure is not None or watch.outage:
+            applied = await self._store.transact(lambda tx: self._apply(tx, watch.cluster, snapshots, failure, now))
+            known = applied.known
+            watch.unsettled = frozenset(action for action in Action if known.unsettled(action))
+            watch.close = watch.unsettled | {action for action in Action if known.running(action)}
+            watch.outage = known.outage is not None
+            self._report(watch, applied)
+        if failure is None:
+            telemetry.polled("changed" if applied and applied.events else "unchanged", lateness)
+        return applied
+
+    async def _ask(self, watch: Watch) -> tuple[list[Snapshot], FetchError | None]:
+        """The answers that are new, and the failure if there was one. An action at rest is asked at the idle cadence only."""
+        snapshots: list[Snapshot] = []
+        failure: FetchError | None = None
+        for action in Action:
+            now = time.monotonic()
+            rested = now - watch.asked.get(action, -self._cadence.idle) >= self._cadence.idle * (1 - JITTER)
+            if action not in watch.close and not rested:
+                continue
+            # While something waits to be confirmed, an answer counts even if it says the same again.
+            last = None if action in watch.unsettled else watch.bodies.get(action)
+            try:
+                async with watch.budget.turn():
+                    answer = await watch.source.fetch(watch.cluster, action, last)
+            except FetchError as error:
+                failure = error
+                watch.bodies.pop(action, None)
+                watch.asked.pop(action, None)
+                continue
+            watch.asked[action] = now
+            watch.bodies[action] = answer.body
+            if answer.snapshot is not None:
+                snapshots.append(answer.snapshot)
+        return snapshots, failure
+
+    def _apply(
+        self, tx: Transaction, cluster: Cluster, snapshots: Sequence[Snapshot], failure: FetchError | None, now: datetime
+    ) -> Applied:
+        """The whole of a poll's transaction; on the store's thread, so nothing here may touch the loop."""
+        before, version = tx.known(cluster)
+        known = before
+        events: list[Event] = []
+        remarks: list[Remark] = []
+        for snapshot in snapshots:
+            step = diff(known, snapshot, now)
+            known = step.known
+            events += step.events
+            remarks += step.remarks
+        if failure is None:
+            step = reachable(known, cluster, now)
+        else:
+            reason = (failure.reason.value, failure.detail)
+            step = unreachable(known, cluster, reason, now, self._cadence.unreachable_after)
+        known = step.known
+        events += step.events
+        deliveries = plan(events, self._routes)
+        if known is not before:
+            tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())
+        return Applied(known, tuple(events), tuple(remarks), frozenset(planned.sink for planned in deliveries))
+
+    def _report(self, watch: Watch, applied: Applied) -> None:
+        for remark in applied.remarks:
+            telemetry.answer_odd(watch.cluster.name, remark.what, f"{remark.task_id}: {remark.detail}")
+        for event in applied.events:
+            telemetry.event_told(event.kind, watch.cluster.name, event.id, summary(event))
+        if applied.owed:
+            self._told(applied.owed)

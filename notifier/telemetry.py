@@ -1,0 +1,192 @@
+"""What the program says about itself: one function a fact, which writes a log line with an ``action`` and moves a metric.
+
+Labels come from bounded sets only (sink names, kinds, reasons); no cluster, task or node is ever a label. No argument of these
+functions may hold a secret.
+"""
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+registry = CollectorRegistry()
+
+_polls = Counter("notifier_polls", "Polls by outcome: changed, unchanged, or why they failed.", ["outcome"], registry=registry)
+_oddities = Counter(
+    "notifier_answer_oddities", "Answers that were odd: stale, unknown status, unknown field.", ["what"], registry=registry
+)
+_events = Counter("notifier_events", "Events by kind.", ["kind"], registry=registry)
+_deliveries = Counter(
+    "notifier_deliveries", "Tries by sink, outcome and reason.", ["sink", "outcome", "reason"], registry=registry
+)
+_latency = Histogram(
+    "notifier_delivery_latency_seconds",
+    "From seeing a change to its delivery.",
+    ["sink"],
+    buckets=(0.1, 0.3, 1, 2, 5, 15, 60, 300, 3600, 86400),
+    registry=registry,
+)
+_sinks_paused = Gauge("notifier_sink_paused", "1 while a sink is left alone because it fails.", ["sink"], registry=registry)
+_lateness = Histogram(
+    "notifier_poll_lateness_seconds",
+    "How late polls start.",
+    buckets=(0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
+    registry=registry,
+)
+_reloads = Gauge("notifier_config_last_reload_successful", "1 if the configuration in use is the file's.", registry=registry)
+_store_failures = Counter("notifier_store_failures", "Transactions that the store refused.", registry=registry)
+
+log = structlog.get_logger("notifier")
+
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
+}
+MOST = 2048
+"""Characters of a field that are logged."""
+
+
+def _tame(_logger: object, _name: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Keep a record one line and harmless to a terminal, whatever a cluster is called."""
+    for key, value in fields.items():
+        if isinstance(value, str) and key != "exception":
+            fields[key] = value[:MOST].translate(CONTROL)
+    return fields
+
+
+def configure(style: Literal["auto", "console", "json"] = "auto", level: str = "info", stream: TextIO | None = None) -> None:
+    """Set up logging for the whole process, third parties included, on stderr unless told otherwise."""
+    stream = stream or sys.stderr
+    pretty = style == "console" or (style == "auto" and stream.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tame,
+    ]
+    last: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty()) if pretty else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                last,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    # Their DEBUG prints whole URLs, tokens and headers included; it stays shut even when ours is open.
+    for name in ("aiohttp", "apscheduler", "asyncio", "slack_sdk", "sqlalchemy", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def metrics() -> bytes:
+    """All metrics in Prometheus' text format."""
+    return generate_latest(registry)
+
+
+def polled(outcome: str, lateness: float) -> None:
+    """A poll ended well: ``changed`` or ``unchanged``."""
+    _polls.labels(outcome).inc()
+    _lateness.observe(max(lateness, 0.0))
+
+
+def poll_failed(cluster: str, reason: str, detail: str) -> None:
+    """A poll told nothing."""
+    _polls.labels(reason).inc()
+    log.warning("poll failed", action="poll.failed", cluster=cluster, reason=reason, detail=detail)
+
+
+def answer_odd(cluster: str, what: str, detail: str) -> None:
+    """An answer was odd, and was handled."""
+    _oddities.labels(what).inc()
+    log.info("odd answer", action="answer.odd", cluster=cluster, what=what, detail=detail)
+
+
+def event_told(kind: str, cluster: str, event: str, summary: str) -> None:
+    """An event was committed."""
+    _events.labels(kind).inc()
+    log.info(summary, action="event", kind=kind, cluster=cluster, id=event)
+
+
+def delivered(sink: str, delivery: str, latency: float) -> None:
+    """A delivery arrived."""
+    _deliveries.labels(sink, "delivered", "").inc()
+    _latency.labels(sink).observe(max(latency, 0.0))
+    log.debug("delivered", action="delivery.delivered", sink=sink, id=delivery)
+
+
+def delivery_failed(sink: str, delivery: str, *, outcome: str, reason: str, detail: str, verdict: str) -> None:
+    """A try failed; ``verdict`` says what follows."""
+    _deliveries.labels(sink, outcome, reason).inc()
+    say = log.error if verdict == "dead" else log.warning
+    say(
+        "delivery failed",
+        action="delivery.failed",
+        sink=sink,
+        id=delivery,
+        outcome=outcome,
+        reason=reason,
+        detail=detail,
+        verdict=verdict,
+    )
+
+
+def sink_crashed(sink: str, error: BaseException) -> None:
+    """A sink raised what it should not: a fault in its code, so its traceback is wanted."""
+    # The message may quote what was sent; type and place are enough to find the fault.
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+    log.error("sink crashed", action="sink.crashed", sink=sink, error=type(error).__name__, where=where)
+
+
+def sink_paused(sink: str, until: str, reason: str, detail: str) -> None:
+    """A sink is left alone."""
+    _sinks_paused.labels(sink).set(1)
+    log.error("sink paused", action="sink.paused", sink=sink, until=until, reason=reason, detail=detail)
+
+
+def sink_recovered(sink: str) -> None:
+    """A sink works again."""
+    _sinks_paused.labels(sink).set(0)
+    log.info("sink works again", action="sink.recovered", sink=sink)
+
+
+def store_failed(what: str, detail: str) -> None:
+    """The store refused a transaction."""
+    _store_failures.inc()
+    log.error("store failed", action="store.failed", what=what, detail=detail)
+
+
+def fault(what: str, error: BaseException) -> None:
+    """A fault of ours was contained."""
+    log.error("internal fault", action="fault", what=what, exc_info=error)
+
+
+def reloaded(problem: str | None) -> None:
+    """The configuration was read again; ``problem`` says why the old one stays."""
+    _reloads.set(problem is None)
+    if problem is None:
+        log.info("configuration reloaded", action="config.reloaded")
+    else:
+        log.error("configuration kept: the new one is wrong", action="config.kept", problem=problem)
+
+
+def phase(action: str, message: str, **facts: str | float | None) -> None:
+    """Starting, stopping, migrating: what happens rarely and once."""
+    log.info(message, action=action, **facts)

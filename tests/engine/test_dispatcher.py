@@ -1,0 +1,305 @@
+"""What an outlet does with what its sink says; deliveries are awaited in the store, not guessed at by the clock."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving, settled, tell
+
+from notifier.domain import render as words
+from notifier.domain.errors import DeliveryReason, Outcome, Scope
+from notifier.domain.message import Message, Receipt
+from notifier.domain.retry import Policy
+from notifier.engine import dispatcher as engine
+from notifier.store.errors import Fenced, StoreError
+from notifier.store.rows import SinkState, State
+from notifier.store.store import Store
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = Store("sqlite://").open()
+    yield opened
+    opened.close()
+
+
+async def test_a_lane_is_told_in_order_each_with_the_receipt_before(store: Store) -> None:
+    sink = Sink()
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(settled(store))
+    assert sink.told == [("search", 1), ("search", 2), ("search", 3), ("search", 4)]
+    assert sink.lasts == [None, *(Receipt({"n": message.id}) for message in sink.heard[:-1])]
+
+
+async def test_an_outlet_that_is_told_of_news_does_not_wait_for_its_next_look(store: Store) -> None:
+    sink = Sink()
+    async with serving(outlet(store, sink)) as dispatcher:
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        await store.transact(tell())
+        dispatcher.told(frozenset({"team", "unknown"}))
+        await eventually(settled(store))
+    assert time.monotonic() - began < engine.LOOK / 2
+
+
+async def test_a_failing_head_does_not_hold_back_other_lanes(store: Store) -> None:
+    sink = Sink(lambda message: fails() if message.event.cluster.name == "bad" else Receipt())
+    await store.transact(tell("bad"))
+    await store.transact(tell("good"))
+    async with serving(outlet(store, sink, policy=Policy(first_retry=600))):
+        await eventually(settled(store))
+    assert [told for told in sink.told if told[0] == "good"] == [("good", number) for number in (1, 2, 3, 4)]
+    assert sink.told.count(("bad", 1)) == 1, "the success of others must not cut its wait short"
+    assert ("bad", 2) not in sink.told
+
+
+async def test_a_failure_that_passes_is_tried_again_with_the_same_id(store: Store) -> None:
+    sink = Sink(lambda message: fails() if message.attempt < 3 else Receipt())
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(settled(store))
+    assert [message.attempt for message in sink.heard[:3]] == [1, 2, 3]
+    assert len({message.id for message in sink.heard[:3]}) == 1
+    assert not any(message.may_repeat for message in sink.heard), "the receiver surely did not take it"
+
+
+async def test_a_refused_message_is_dead_and_the_next_one_says_so(store: Store) -> None:
+    rejected = fails(Outcome.REJECTED, DeliveryReason.INVALID)
+    sink = Sink(lambda message: rejected if message.event.sequence == 1 else Receipt())
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(settled(store, count=3))
+    assert [message.skipped for message in sink.heard] == [0, 1, 0, 0]
+    dead = (await rows(store))[0]
+    assert (dead.state, dead.reason, dead.detail) == (State.DEAD, "invalid", "as the script says")
+
+
+async def test_a_message_that_cannot_be_put_into_words_is_buried(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    render = words.render
+
+    def broken(event: object, **facts: object) -> Message:
+        if getattr(event, "sequence", 0) == 1:
+            raise KeyError("a template's fault")
+        return render(event, **facts)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(engine, "render", broken)
+    sink = Sink()
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(settled(store, count=3))
+    assert (await rows(store))[0].reason == "render"
+    assert sink.heard[0].skipped == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "thanks", Receipt({"n": 1}), Receipt({"n": "\ud800"}), Receipt(None)])  # type: ignore[dict-item,arg-type]
+async def test_a_sink_that_gives_back_nonsense_is_a_fault_of_the_sink(store: Store, wrong: Receipt) -> None:
+    async def answer(right: bool) -> Receipt:
+        return Receipt() if right else wrong
+
+    sink = Sink(lambda message: answer(message.attempt > 1))
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(settled(store))
+    assert [message.may_repeat for message in sink.heard[:3]] == [False, True, False]
+
+
+async def test_a_sink_that_crashes_is_tried_again_and_may_repeat(store: Store) -> None:
+    sink = Sink(lambda message: ZeroDivisionError("secret") if message.attempt == 1 else Receipt())
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(lambda: len(sink.heard) >= 2)
+        await eventually(settled(store, count=4), within=8)
+    assert [message.may_repeat for message in sink.heard[:2]] == [False, True]
+
+
+async def test_a_sink_that_does_not_answer_is_uncertain(store: Store) -> None:
+    async def never() -> Receipt:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    sink = Sink(lambda message: never() if message.attempt == 1 and message.event.sequence == 1 else Receipt())
+    await store.transact(tell())
+    async with serving(outlet(store, sink, timeout=0.05)):
+        await eventually(settled(store))
+    assert sink.heard[1].may_repeat
+
+
+async def test_being_asked_to_wait_is_no_try(store: Store) -> None:
+    throttled = fails(reason=DeliveryReason.THROTTLED, retry_after=0.01)
+    sink = Sink(lambda message: throttled if message.attempt <= 2 and message.event.sequence == 1 else Receipt())
+    tries: list[int] = []
+    served = outlet(store, sink)
+    render = served._message
+    served._message = lambda claim: (tries.append(claim.tries), render(claim))[1]  # type: ignore[method-assign,func-returns-value]
+    await store.transact(tell())
+    async with serving(served):
+        await eventually(settled(store))
+    assert tries[:3] == [0, 0, 0]
+
+
+async def test_a_sink_that_asks_for_a_pause_is_left_alone_then_probed_with_one_and_then_given_the_rest(store: Store) -> None:
+    down = True
+    busy = fails(scope=Scope.SINK, reason=DeliveryReason.THROTTLED, retry_after=0.3)
+    sink = Sink(lambda _: busy if down else Receipt())
+    for name in ("a", "b", "c"):
+        await store.transact(tell(name))
+    served = outlet(store, sink, concurrency=1, policy=Policy(first_retry=600))
+    async with serving(served):
+        await eventually(lambda: served.state.paused)
+        assert len(sink.heard) == 1
+        down = False
+        # What waits for 600 s is due as soon as the probe arrives.
+        await eventually(settled(store, count=12))
+        assert served.state == SinkState()
+    assert await store.transact(lambda tx: tx.sinks()) == {"team": SinkState()}
+
+
+async def test_five_failures_in_a_row_pause_the_sink(store: Store) -> None:
+    sink = Sink(lambda _: fails())
+    await store.transact(tell())
+    served = outlet(store, sink, concurrency=1)
+    async with serving(served):
+        await eventually(lambda: served.state.paused)
+    assert len(sink.heard) == 5
+    state = (await store.transact(lambda tx: tx.sinks()))["team"]
+    assert (state.failures, state.reason) == (5, "server")
+
+
+GONE = fails(Outcome.REJECTED, DeliveryReason.GONE, scope=Scope.SINK)
+
+
+async def test_a_sink_that_is_gone_stays_off_over_a_restart_and_comes_back_with_new_settings(store: Store) -> None:
+    sink = Sink(lambda _: GONE)
+    await store.transact(tell())
+    served = outlet(store, sink, fingerprint="old")
+    async with serving(served):
+        await eventually(lambda: served.state.paused)
+    again = outlet(store, sink, fingerprint="old")
+    async with serving(again):
+        await eventually(lambda: again.state.paused)
+    assert len(sink.heard) == 1
+    sink.script = lambda _: Receipt()
+    async with serving(outlet(store, sink, fingerprint="new")):
+        await eventually(settled(store))
+
+
+async def test_sending_again_revives_a_sink_that_is_off_without_a_restart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.05)
+    sink = Sink(lambda message: GONE if message.event.sequence == 2 else fails(Outcome.REJECTED, DeliveryReason.INVALID))
+    await store.transact(tell())
+    served = outlet(store, sink, fingerprint="same")
+    async with serving(served):
+        await eventually(lambda: served.state.paused)
+        sink.script = lambda _: Receipt()
+        assert await store.transact(lambda tx: tx.resend(time.time()))
+        await eventually(settled(store))
+
+
+async def test_what_is_owed_for_too_long_is_given_up_even_while_the_sink_is_off(store: Store) -> None:
+    await store.transact(tell())
+    await store.transact(lambda tx: tx.enrol("team", "", 0.0))
+    await store.transact(lambda tx: tx.mark("team", SinkState(1, paused=True, reason="gone", detail="")))
+    sink = Sink()
+    async with serving(outlet(store, sink, policy=Policy(give_up_after=0))):
+        await eventually(settled(store, State.DEAD))
+    assert sink.heard == []
+
+
+async def test_a_rate_is_kept(store: Store) -> None:
+    sink = Sink()
+    await store.transact(tell())
+    began = time.monotonic()
+    async with serving(outlet(store, sink, rate=20.0)):
+        await eventually(settled(store))
+    assert time.monotonic() - began >= 3 / 20
+
+
+async def test_a_stop_lets_what_is_under_way_finish(store: Store) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Receipt:
+        begun.set()
+        await go.wait()
+        return Receipt()
+
+    sink = Sink(lambda _: slow())
+    await store.transact(tell())
+    async with serving(outlet(store, sink), grace=5.0):
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.05, go.set)
+    states = [row.state for row in await rows(store)]
+    assert states == [State.DELIVERED, State.PENDING, State.PENDING, State.PENDING]
+
+
+async def test_a_stop_breaks_off_what_takes_too_long_and_remembers_that_it_may_have_arrived(store: Store) -> None:
+    begun = asyncio.Event()
+
+    async def never() -> Receipt:
+        begun.set()
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    sink = Sink(lambda _: never())
+    await store.transact(tell())
+    async with serving(outlet(store, sink), grace=0.05):
+        await begun.wait()
+    row = (await rows(store))[0]
+    assert (row.state, row.reason) == (State.PENDING, "interrupted")
+    sink.script = lambda _: Receipt()
+    async with serving(outlet(store, sink, policy=QUICK)):
+        await eventually(settled(store), within=10)
+    assert sink.heard[1].may_repeat
+
+
+async def test_a_claim_that_comes_back_during_a_stop_is_not_sent_behind_its_back(store: Store) -> None:
+    sink = Sink()
+    await store.transact(tell())
+    for _ in range(20):
+        served = outlet(store, sink)
+        async with serving(served):
+            await asyncio.sleep(0)
+        assert served._sends == set()
+        assert State.SENDING not in [row.state for row in await rows(store)]
+
+
+async def test_an_outlet_outlives_its_store_and_its_own_faults(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "ALONE", 0.01)
+    troubles: list[Exception] = [StoreError("the disk is full"), ZeroDivisionError("a fault of ours")]
+    served = outlet(store, Sink())
+    work = served._round
+
+    async def troubled() -> float:
+        if troubles:
+            raise troubles.pop()
+        return await work()
+
+    monkeypatch.setattr(served, "_round", troubled)
+    await store.transact(tell())
+    async with serving(served):
+        await eventually(settled(store))
+
+
+@pytest.mark.parametrize("trouble", ["fenced", "store", "fault"])
+async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
+    store: Store, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Sink()
+    served = outlet(store, sink)
+    arrive, sick = served._arrived, [True]
+
+    def arrived(tx: object, *facts: object, **more: object) -> None:
+        if sick:
+            raise {"fenced": Fenced("taken over"), "store": StoreError("full"), "fault": ZeroDivisionError()}[trouble]
+        arrive(tx, *facts, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(served, "_arrived", arrived)
+    await store.transact(tell())
+    async with serving(served):
+        await eventually(lambda: len(sink.heard) == 1)
+        await eventually(lambda: not served._sends)
+        sick.clear()
+        await store.transact(lambda tx: tx.release_lanes())
+        served.wake()
+        await eventually(settled(store))
+    assert sink.heard[0].id == sink.heard[1].id
+    assert sink.heard[1].may_repeat

@@ -1,0 +1,139 @@
+"""What the program says about itself: one line a fact, harmless to terminals, and metrics with bounded labels."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from notifier import telemetry
+
+Say = Callable[[], None]
+FACTS: dict[str, tuple[Say, dict[str, object]]] = {
+    "poll.failed": (lambda: telemetry.poll_failed("c", "server", "HTTP 503"), {"reason": "server", "level": "warning"}),
+    "answer.odd": (lambda: telemetry.answer_odd("c", "stale", "t1: older"), {"what": "stale", "level": "info"}),
+    "event": (
+        lambda: telemetry.event_told("task.started", "c", "id-1", "It began."),
+        {"event": "It began.", "kind": "task.started"},
+    ),
+    "delivery.delivered": (lambda: telemetry.delivered("s", "d", -1.0), {"level": "debug"}),
+    "sink.paused": (
+        lambda: telemetry.sink_paused("s", "someone acts", "gone", "410"),
+        {"until": "someone acts", "level": "error"},
+    ),
+    "sink.recovered": (lambda: telemetry.sink_recovered("s"), {"level": "info"}),
+    "store.failed": (lambda: telemetry.store_failed("poll", "full"), {"detail": "full", "level": "error"}),
+    "config.reloaded": (lambda: telemetry.reloaded(None), {"level": "info"}),
+    "config.kept": (lambda: telemetry.reloaded("line 3"), {"problem": "line 3", "level": "error"}),
+    "starting": (lambda: telemetry.phase("starting", "Here we go", clusters=3), {"clusters": 3, "event": "Here we go"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def _lines(say: Say, style: Any = "json", level: str = "debug") -> list[str]:
+    stream = io.StringIO()
+    telemetry.configure(style, level, stream)
+    say()
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("action", FACTS)
+def test_each_fact_is_one_line_that_machines_can_read(action: str) -> None:
+    say, expected = FACTS[action]
+    [line] = _lines(say)
+    fields = json.loads(line)
+    assert fields["action"] == action
+    assert fields["timestamp"].endswith("Z")
+    assert expected.items() <= fields.items()
+
+
+@pytest.mark.parametrize(("verdict", "level"), [("dead", "error"), ("again at noon", "warning")])
+def test_a_failed_delivery_is_an_error_only_when_it_is_given_up(verdict: str, level: str) -> None:
+    def say() -> None:
+        telemetry.delivery_failed("s", "d", outcome="retry", reason="server", detail="503", verdict=verdict)
+
+    [line] = _lines(say)
+    assert json.loads(line)["level"] == level
+
+
+@pytest.mark.parametrize("style", ["json", "console", "auto"])
+def test_a_hostile_name_cannot_forge_a_line_or_drive_a_terminal(style: str) -> None:
+    hostile = "search\n2026 forged \x1b[31m\u202etxt\x9b" + "x" * 5000
+    lines = _lines(lambda: telemetry.poll_failed(hostile, "server", "d"), style)
+    assert len(lines) == 1
+    assert not set(lines[0]) & {"\x1b", "\u202e", "\x9b"}
+    assert len(lines[0]) < 3000
+
+
+def test_a_crash_of_a_sink_names_the_place_and_not_what_it_said() -> None:
+    def say() -> None:
+        try:
+            int("token=sesame")
+        except ValueError as error:
+            telemetry.sink_crashed("s", error)
+
+    [line] = _lines(say)
+    assert "sesame" not in line
+    assert json.loads(line)["where"].startswith(__file__)
+    [bare] = _lines(lambda: telemetry.sink_crashed("s", ValueError("never raised")))
+    assert json.loads(bare)["where"] == "?"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_fault_of_ours_comes_with_its_traceback(style: str) -> None:
+    def say() -> None:
+        try:
+            _ = 1 // 0
+        except ZeroDivisionError as error:
+            telemetry.fault("poll", error)
+
+    text = "\n".join(_lines(say, style))
+    assert "ZeroDivisionError" in text
+    assert "test_telemetry.py" in text
+
+
+def test_third_parties_log_the_same_way_and_their_debug_stays_shut() -> None:
+    def say() -> None:
+        logging.getLogger("aiohttp.client").debug("Authorization: Bearer sesame")
+        logging.getLogger("aiohttp.client").warning("strange\nanswer")
+        logging.getLogger("elsewhere").info("hello")
+
+    warning, hello = (json.loads(line) for line in _lines(say))
+    assert (warning["event"], warning["level"]) == ("strange\\x0aanswer", "warning")
+    assert hello["event"] == "hello"
+
+
+def test_the_level_is_obeyed() -> None:
+    assert _lines(lambda: telemetry.sink_recovered("s"), level="error") == []
+
+
+def test_metrics_move_and_no_cluster_is_a_label() -> None:
+    def value(name: str, **labels: str) -> float:
+        return telemetry.registry.get_sample_value(name, labels) or 0.0
+
+    before = value("notifier_polls_total", outcome="unchanged"), value("notifier_store_failures_total")
+    telemetry.polled("unchanged", -0.1)
+    _lines(lambda: telemetry.store_failed("poll", "full"))
+    _lines(lambda: telemetry.sink_paused("metric-sink", "noon", "gone", ""))
+    _lines(lambda: telemetry.event_told("task.started", "a-cluster-by-name", "id", "text"))
+    assert (value("notifier_polls_total", outcome="unchanged"), value("notifier_store_failures_total")) == (
+        before[0] + 1,
+        before[1] + 1,
+    )
+    assert value("notifier_sink_paused", sink="metric-sink") == 1
+    _lines(lambda: telemetry.sink_recovered("metric-sink"))
+    text = telemetry.metrics().decode()
+    assert 'notifier_sink_paused{sink="metric-sink"} 0.0' in text
+    assert "a-cluster-by-name" not in text
