@@ -1,0 +1,157 @@
+"""The REST answers: what may be asked, and what is answered. Errors are ``application/problem+json`` (RFC 9457)."""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, Self, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from notifier.domain.model import Severity
+from notifier.store.rows import State
+from notifier.store.store import Store
+from notifier.store.transaction import Transaction
+from notifier.web import shapes
+
+MOST = 200
+"""Rows of an answer, whatever ``limit`` asks for."""
+
+LARGEST = 2**63 - 1
+"""The largest position that both databases hold."""
+
+SEVERITIES = {severity.word: severity for severity in Severity}
+
+T = TypeVar("T")
+Retried = Callable[[frozenset[str]], None]
+
+
+class Retry(BaseModel):
+    """The body of a retry: either ``ids``, or ``all`` with or without a ``sink``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=MOST)] | None = None
+    all: bool = False
+    sink: str | None = None
+
+    @model_validator(mode="after")
+    def _choose(self) -> Self:
+        if (self.ids is None) == (not self.all) or (self.sink is not None and not self.all):
+            raise ValueError('give either {"ids": [...]} or {"all": true, "sink": name or null}')
+        return self
+
+
+class Api:
+    """The handlers below ``/api/v1``.
+
+    Args:
+        store: What is asked.
+        retried: Called with the sinks that are owed again.
+    """
+
+    def __init__(self, store: Store, retried: Retried) -> None:
+        self._store = store
+        self._retried = retried
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is answered where."""
+        return [
+            web.get("/api/v1/clusters", self.clusters),
+            web.get("/api/v1/events", self.events),
+            web.get("/api/v1/deliveries", self.deliveries),
+            web.post("/api/v1/deliveries/retry", self.retry),
+        ]
+
+    async def clusters(self, request: web.Request) -> web.Response:
+        """Every cluster and its tasks."""
+        _Query(request, frozenset())
+        rows = await self._store.transact(lambda tx: tx.clusters())
+        return web.json_response({"clusters": [shapes.cluster_json(row) for row in rows]})
+
+    async def events(self, request: web.Request) -> web.Response:
+        """The newest events that match, oldest first; ``last`` is where to go on from with ``after``."""
+        query = _Query(request, frozenset({"cluster", "kind", "severity", "after", "limit"}))
+        cluster, kind, after, limit = query.text("cluster"), query.text("kind"), query.number("after", 0), query.limit()
+        severity = query.choice("severity", SEVERITIES) or Severity.DEBUG
+        rows = await self._store.transact(
+            lambda tx: tx.events(cluster=cluster, kind=kind, severity=severity, after=after, limit=limit)
+        )
+        last = rows[-1][0] if rows else after
+        return web.json_response({"events": [shapes.event_json(position, event) for position, event in rows], "last": last})
+
+    async def deliveries(self, request: web.Request) -> web.Response:
+        """The newest deliveries that match, oldest first."""
+        query = _Query(request, frozenset({"sink", "state", "limit"}))
+        sink, limit = query.text("sink"), query.limit()
+        state = query.choice("state", {state.value: state for state in State})
+        rows = await self._store.transact(lambda tx: tx.deliveries(sink=sink, state=state, limit=limit))
+        return web.json_response({"deliveries": [shapes.delivery_json(row) for row in rows]})
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """Send dead deliveries again; ``resent`` lists those that were dead."""
+        # A form cannot post JSON, so a foreign page cannot either without asking first.
+        if request.content_type != "application/json":
+            raise web.HTTPUnsupportedMediaType(text="Send application/json.")
+        try:
+            wish = Retry.model_validate_json(await request.read())
+        except ValidationError as error:
+            said = "; ".join(".".join(str(part) for part in fault["loc"]) + ": " + fault["msg"] for fault in error.errors())
+            raise web.HTTPBadRequest(text=said.removeprefix(": ")) from None
+        resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish))
+        if sinks:
+            self._retried(sinks)
+        return web.json_response({"resent": resent})
+
+
+def _resend(transaction: Transaction, wish: Retry) -> tuple[list[str], frozenset[str]]:
+    before = transaction.counts()
+    resent = transaction.resend(time.time(), ids=wish.ids, sink=wish.sink)
+    after = transaction.counts()
+    fewer = {sink for (sink, state), count in before.items() if state is State.DEAD and after.get((sink, state), 0) < count}
+    return resent, frozenset(fewer)
+
+
+class _Query:
+    """Reads the query of a URL. Every method raises `web.HTTPBadRequest` for what it cannot read."""
+
+    def __init__(self, request: web.Request, known: frozenset[str]) -> None:
+        self._query = request.query
+        for name in self._query:
+            if name not in known:
+                expected = ", ".join(sorted(known)) or "none"
+                raise web.HTTPBadRequest(text=f"Unknown parameter {name!r}; known here: {expected}.")
+
+    def text(self, name: str) -> str | None:
+        """A text, None if it is not given."""
+        value = self._query.get(name)
+        # Neither a NUL nor half a surrogate can be asked of a database.
+        if value is not None and any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+            raise web.HTTPBadRequest(text=f"{name} holds what is no text.")
+        return value
+
+    def number(self, name: str, default: int) -> int:
+        """A whole number from 0."""
+        value = self._query.get(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdecimal() and len(value) < len(str(LARGEST))):
+            raise web.HTTPBadRequest(text=f"{name} must be a whole number from 0, not {value[:40]!r}.")
+        return int(value)
+
+    def limit(self) -> int:
+        """How many rows: 50 unless told, at least 1 and at most `MOST`."""
+        return min(max(self.number("limit", 50), 1), MOST)
+
+    def choice(self, name: str, known: dict[str, T]) -> T | None:
+        """One of several words, None if it is not given."""
+        value = self._query.get(name)
+        if value is not None and value not in known:
+            raise web.HTTPBadRequest(text=f"{name} must be one of {', '.join(known)}, not {value[:40]!r}.")
+        return None if value is None else known[value]
+
+
+def problem(status: int, detail: str) -> web.Response:
+    """An error as RFC 9457 says it."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return web.json_response(body, status=status, content_type="application/problem+json")
