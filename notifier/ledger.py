@@ -1,0 +1,76 @@
+"""Reads the store, or asks the running notifier that holds it.
+
+SQLite is for one process: while ``notifier run`` is at work its file is its own, so the command line asks it over HTTP, at the
+address and with the token of the same configuration.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from notifier import app
+from notifier.store.errors import StoreBusy
+from notifier.store.rows import State
+from notifier.store.store import Store
+from notifier.web import shapes
+from notifier.web.client import Remote, Rows
+
+T = TypeVar("T")
+
+
+class Ledger(Protocol):
+    """What can be asked; rows are as the REST API gives them."""
+
+    async def events(self, *, cluster: str | None = None, kind: str | None = None, limit: int = 50) -> Rows:
+        """The newest events that match, oldest first."""
+
+    async def deliveries(self, *, sink: str | None = None, state: str | None = None, limit: int = 50) -> Rows:
+        """The newest deliveries that match, oldest first."""
+
+    async def retry(self, ids: Sequence[str] | None = None, *, sink: str | None = None) -> list[str]:
+        """Send again what was given up: these, or all (to a sink); their ids."""
+
+
+class Local:
+    """The store itself."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def events(self, *, cluster: str | None = None, kind: str | None = None, limit: int = 50) -> Rows:
+        """See `Ledger`."""
+        rows = await self._store.transact(lambda tx: tx.events(cluster=cluster, kind=kind, limit=limit))
+        return [dict(shapes.event_json(position, event)) for position, event in rows]
+
+    async def deliveries(self, *, sink: str | None = None, state: str | None = None, limit: int = 50) -> Rows:
+        """See `Ledger`."""
+        wanted = None if state is None else State(state)
+        rows = await self._store.transact(lambda tx: tx.deliveries(sink=sink, state=wanted, limit=limit))
+        return [dict(shapes.delivery_json(row)) for row in rows]
+
+    async def retry(self, ids: Sequence[str] | None = None, *, sink: str | None = None) -> list[str]:
+        """See `Ledger`."""
+        return await self._store.transact(lambda tx: tx.resend(time.time(), ids=ids, sink=sink))
+
+
+async def read(path: Path, question: Callable[[Ledger], Awaitable[T]]) -> T:
+    """Ask the store of a configuration, or the notifier that holds it.
+
+    Raises:
+        ConfigError, StoreError, RemoteError: The question could not be asked.
+    """
+    settings = app.load(path)
+    try:
+        store = Store(settings.store).open()
+    except StoreBusy:
+        if settings.http is None:
+            raise
+    else:
+        try:
+            return await question(Local(store))
+        finally:
+            store.close()
+    token = None if settings.http.token is None else settings.http.token.get_secret_value()
+    async with Remote(f"http://{settings.http.listen}", token) as remote:
+        return await question(remote)

@@ -1,0 +1,95 @@
+"""What is done once and then printed: a look at every cluster, a try of a sink."""
+
+import asyncio
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from notifier.app import build_sink, credentials_of, endpoint
+from notifier.config import Settings
+from notifier.domain.diff import diff
+from notifier.domain.errors import DeliveryError, DeliveryReason, FetchError, Outcome
+from notifier.domain.known import Known, KnownTask
+from notifier.domain.message import Message, Receipt
+from notifier.domain.model import Action, Cluster
+from notifier.domain.progress import progress
+from notifier.domain.routing import sinks_of
+from notifier.domain.samples import samples
+from notifier.engine.budget import Budget
+from notifier.outbound import open_session
+from notifier.sinks.contract import Sink
+from notifier.sources.contract import Source
+from notifier.sources.huawei_css import HuaweiCss
+
+
+def standing(action: Action, known: KnownTask) -> tuple[dict[str, object], str]:
+    """Where a task stands, as data and in words."""
+    task = known.task
+    share = progress(task)
+    facts: dict[str, object] = {
+        "id": task.id,
+        "action": action.value,
+        "status": task.status,
+        "attempt": known.attempt,
+        "progress": share,
+        "completed": list(task.completed),
+        "in_flight": list(task.in_flight),
+        "total": list(task.total),
+        "stages": [{"order": stage.order, "name": stage.name, "status": stage.status} for stage in task.stages],
+        "fail_message": task.fail_message,
+    }
+    done = f"{len(task.completed)} of {len(task.total)} nodes"
+    percent = "" if share is None else f", {share:.0%}"
+    flight = f", in flight: {', '.join(task.in_flight)}" if task.in_flight else ""
+    return facts, f"{action.value} {task.status} (attempt {known.attempt}, {done}{percent}{flight})"
+
+
+async def look_at_all(settings: Settings) -> list[tuple[Cluster, Known | FetchError]]:
+    """Look once at every cluster, without a store: where each stands now."""
+    found: list[tuple[Cluster, Known | FetchError]] = []
+    async with open_session(total=settings.poll.timeout) as session, open_session(allow_metadata=True) as metadata:
+        for project in settings.projects:
+            source = HuaweiCss(
+                session, endpoint(project), project.project_id, credentials_of(project, metadata), timeout=settings.poll.timeout
+            )
+            budget = Budget(settings.poll.rate)
+            found += await asyncio.gather(*(_look(source, budget, cluster) for cluster in project.watched))
+    return found
+
+
+async def _look(source: Source, budget: Budget, cluster: Cluster) -> tuple[Cluster, Known | FetchError]:
+    known = Known()
+    try:
+        for action in Action:
+            async with budget.turn():
+                answer = await source.fetch(cluster, action)
+            if answer.snapshot is not None:
+                known = diff(known, answer.snapshot, datetime.now(UTC)).known
+    except FetchError as error:
+        return cluster, error
+    return cluster, known
+
+
+async def try_sink(settings: Settings, name: str) -> list[tuple[Message, Receipt | DeliveryError]]:
+    """Send one marked sample of each kind that the sink would get by the routes; what became of each.
+
+    Raises:
+        LookupError: There is no such sink.
+    """
+    entry = next((entry for entry in settings.sinks if entry.name == name), None)
+    if entry is None:
+        raise LookupError(f"there is no sink {name!r}; there is {', '.join(entry.name for entry in settings.sinks)}")
+    # A fresh run each time: a receiver that drops repeats must not drop the second test.
+    messages = samples(datetime.now(UTC), run=token_hex(4))
+    wanted = [message for message in messages if name in sinks_of(message.event, settings.routes)]
+    async with open_session(total=entry.timeout) as session, build_sink(entry, session) as sink:
+        return [(message, await _attempt(sink, message, entry.timeout)) for message in wanted]
+
+
+async def _attempt(sink: Sink, message: Message, seconds: float) -> Receipt | DeliveryError:
+    try:
+        async with asyncio.timeout(seconds):
+            return await sink.send(message, None)
+    except DeliveryError as error:
+        return error
+    except TimeoutError:
+        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {seconds:g} s")
