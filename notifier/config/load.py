@@ -1,245 +1,213 @@
 """Reads the file, validates it part by part, and collects everything that is wrong before it says so."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from notifier.config.document import Document, read
-from notifier.config.problems import ConfigError, Path
-from notifier.config.settings import (
-    ClusterSettings,
-    CredentialsSettings,
-    DeliverySettings,
-    FileSettings,
-    HttpSettings,
-    LogSettings,
-    MatchSettings,
-    PollSettings,
-    ProjectSettings,
-    RouteSettings,
-    Settings,
-    SinkEntry,
-    SinkOptions,
-)
+from notifier.config.document import Document, data_of
+from notifier.config.fields import SINK_NAME
+from notifier.config.masking import harmless, may_show, scrub
+from notifier.config.problems import ConfigError, Path, Problem
+from notifier.config.settings import DeliverySettings, FileSettings, Settings, SinkEntry, SinkOptions
+from notifier.config.tree import MappingNode, ScalarNode, entries, items
+from notifier.config.warn import warnings
 from notifier.domain.model import Severity
 from notifier.domain.routing import Matcher, Route, SeverityRange
 
-M = TypeVar("M", bound=BaseModel)
+MAX_BYTES = 1024 * 1024
+CONCURRENCY = 2
+"""Sends at once, unless the configuration or ``default_concurrency`` of the type's settings says otherwise."""
+
+_DEFAULT_SINKS: Mapping[str, Any] = {"console": {"type": "console"}}
 
 SinkTypes = Callable[[str], type[BaseModel]]
 """From a sink's type to what validates its settings; raises LookupError with words for a person."""
 
-Regions = Callable[[str], str]
+Endpoints = Callable[[str], str]
 """From a region to its endpoint; raises LookupError or ValueError with words for a person."""
 
-SINK_NAME = "a sink's name is 1 to 40 of a-z, 0-9, _ and -"
 
-UNSUPPORTED = {
-    "discover": "discovery of clusters is not supported yet; list them under clusters",
-    "window": "change windows are not supported yet",
-    "stall": "stall detection is not supported yet",
-    "repeat": "reminders are not supported yet",
-    "escalate": "escalation is not supported yet",
-    "fallback": "fallback sinks are not supported yet",
-    "digest": "digests are not supported yet",
-    "report": "end reports are not supported yet",
-    "language": "messages in other languages are not supported yet",
-    "heartbeat": "the heartbeat is not supported yet",
-    "egress": "egress rules are not supported yet",
-}
-"""Keys that are planned. To ignore them would be to promise what does not happen."""
-
-NAMES: Mapping[tuple[str, ...], type[BaseModel]] = {
-    (): FileSettings,
-    ("projects",): ProjectSettings,
-    ("projects", "credentials"): CredentialsSettings,
-    ("projects", "clusters"): ClusterSettings,
-    ("poll",): PollSettings,
-    ("routes",): RouteSettings,
-    ("routes", "match"): MatchSettings,
-    ("delivery",): DeliverySettings,
-    ("http",): HttpSettings,
-    ("log",): LogSettings,
-}
-"""Which keys can stand where, for suggestions."""
-
-
-def load(path: FilePath, *, sink_settings: SinkTypes, endpoint_of: Regions, environ: Mapping[str, str]) -> Settings:
+def load(
+    path: FilePath, *, sink_settings: SinkTypes, environ: Mapping[str, str], endpoint_of: Endpoints | None = None
+) -> Settings:
     """The settings in a file.
 
+    Args:
+        path: The file; ``${file:…}`` in it begins in its folder.
+        sink_settings: Gives what validates the settings of a sink type.
+        environ: What ``${VAR}`` is filled in from.
+        endpoint_of: Knows the regions; without it, any is taken that looks like one.
+
     Raises:
-        ConfigError: With everything that is wrong, each with line, column, path and remedy; no value is repeated.
+        ConfigError: With everything that is wrong, each with line, column, path and remedy; no secret is repeated.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        document = Document()
-        document.problem((), f"cannot be read: {error.strerror}")
-        raise ConfigError(str(path), document.problems) from None
-    except UnicodeDecodeError:
-        document = Document()
-        document.problem((), "is not UTF-8 text")
-        raise ConfigError(str(path), document.problems) from None
-    document = read(text, environ)
-    settings = _settings(document, sink_settings, endpoint_of) if not document.problems or document.data else None
-    if document.problems or settings is None:
-        if not document.problems:
-            document.problem((), "the file is empty; it needs projects: at least")
-        raise ConfigError(str(path), document.problems)
-    return settings
-
-
-def _settings(document: Document, sink_settings: SinkTypes, endpoint_of: Regions) -> Settings | None:
-    if not isinstance(document.data, dict):
-        document.problem((), "the file must be a mapping, with keys such as projects: and sinks:")
-        return None
-    file = _validated(document, FileSettings, document.data, ())
-    raw = document.data.get("sinks", {"console": {"type": "console"}})
-    entries = list(_sinks(document, raw, _policy(document), sink_settings))
-    names = list(raw) if isinstance(raw, dict) else []
-    _dangling(document, names)
-    if file is None:
-        return None
-    _unique(document, file)
-    for index, project in enumerate(file.projects):
-        try:
-            project.endpoint or endpoint_of(project.region)
-        except (LookupError, ValueError) as error:
-            document.problem(("projects", index, "region"), str(error))
+    document = Document(str(path), _read(path), environ, path.parent)
+    if document.root is None:
+        raise ConfigError(document.problems)
+    if not isinstance(document.root, MappingNode):
+        document.problem((), "the file must be a mapping", "begin with a line projects:")
+        raise ConfigError(document.problems)
+    file = document.check(FileSettings, (), data_of(document.root))
+    sinks = _Sinks(document, sink_settings).entries()
+    _names(document)
+    _unique(document)
+    if endpoint_of is not None:
+        _regions(document, endpoint_of)
+    if document.problems or file is None:
+        raise ConfigError(document.problems)
     return Settings(
         projects=file.projects,
         poll=file.poll,
         store=file.store.get_secret_value(),
-        sinks=tuple(entries),
-        routes=_routes(file, names),
+        sinks=sinks,
+        routes=_routes(file, sinks),
         http=file.http,
         log=file.log,
-        warnings=tuple(_warnings(document, file, names)),
+        warnings=tuple(warnings(document, path, file, sinks)),
     )
 
 
-def _dangling(document: Document, names: list[str]) -> None:
-    routes = document.data.get("routes")
-    for index, route in enumerate(routes if isinstance(routes, list) else ()):
-        sinks = route.get("sinks") if isinstance(route, dict) else None
-        for sink in [sinks] if isinstance(sinks, str) else sinks or ():
-            if sink not in names:
-                document.problem(("routes", index, "sinks"), f"there is no sink {sink!r}{_hint(str(sink), names)}")
+def _read(path: FilePath) -> str:
+    def refuse(what: str, remedy: str) -> ConfigError:
+        return ConfigError([Problem(str(path), what, remedy=remedy)])
 
-
-def _policy(document: Document) -> Mapping[str, Any]:
-    common = document.data.get("delivery")
-    return common if isinstance(common, dict) else {}
-
-
-def _routes(file: FileSettings, names: list[str]) -> tuple[Route, ...]:
-    if file.routes is None:
-        return (Route(Matcher(severity=SeverityRange(lowest=Severity.INFO)), tuple(names)),)
-    return tuple(Route(route.match.matcher, route.sinks) for route in file.routes)
-
-
-def _unique(document: Document, file: FileSettings) -> None:
-    projects: set[str] = set()
-    clusters: set[str] = set()
-    for index, project in enumerate(file.projects):
-        if project.name in projects:
-            document.problem(("projects", index, "name"), "another project has this name")
-        projects.add(project.name)
-        for place, cluster in enumerate(project.watched):
-            if cluster.key in clusters:
-                document.problem(("projects", index, "clusters", place, "id"), "this cluster is listed twice")
-            clusters.add(cluster.key)
-
-
-def _warnings(document: Document, file: FileSettings, names: list[str]) -> Iterator[str]:
-    if file.routes is not None:
-        routed = {sink for route in file.routes for sink in route.sinks}
-        yield from (f"sink {name!r} hears of nothing: no route names it" for name in names if name not in routed)
-    for path in sorted(document.literal, key=str):
-        if path and str(path[-1]) in {"secret_key", "token", "security_token", "secret", "password", "routing_key"}:
-            yield f"{'.'.join(map(str, path))} stands in the file itself; better: ${{NAME}} or ${{file:/path}}"
-
-
-def _sinks(document: Document, raw: Any, common: Mapping[str, Any], sink_settings: SinkTypes) -> Iterator[SinkEntry]:
-    if not isinstance(raw, dict):
-        return
-    for name, options in raw.items():
-        path: Path = ("sinks", name)
-        if not (0 < len(name) <= 40 and all(c.isascii() and (c.islower() or c.isdigit() or c in "_-") for c in name)):  # noqa: PLR2004
-            document.problem(path, SINK_NAME)
-        if not isinstance(options, dict):
-            document.problem(path, "must be a mapping with a type, such as {type: console}")
-            continue
-        entry = _sink(document, path, options, common, sink_settings)
-        if entry is not None:
-            yield entry
-
-
-def _sink(
-    document: Document, path: Path, options: Mapping[str, Any], common: Mapping[str, Any], sink_settings: SinkTypes
-) -> SinkEntry | None:
-    shared = {key: value for key, value in options.items() if key in SinkOptions.model_fields}
-    own = {key: value for key, value in options.items() if key not in SinkOptions.model_fields}
-    served = _validated(document, SinkOptions, shared, path)
-    override = shared.get("delivery")
-    policy = _validated(
-        document, DeliverySettings, {**common, **(override if isinstance(override, dict) else {})}, (*path, "delivery")
-    )
-    settings = kind = None
-    if isinstance(shared.get("type"), str):
-        try:
-            kind = sink_settings(shared["type"])
-        except LookupError as error:
-            document.problem((*path, "type"), str(error.args[0] if error.args else error))
-        else:
-            settings = _validated(document, kind, own, path, also=SinkOptions)
-    if served is None or policy is None or settings is None:
-        return None
-    concurrency = served.concurrency or int(getattr(kind, "default_concurrency", 2))
-    return SinkEntry(str(path[-1]), served.type, settings, served.timeout, served.rate, concurrency, policy.policy)
-
-
-def _validated(document: Document, model: type[M], data: Any, path: Path, also: type[BaseModel] | None = None) -> M | None:
     try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_input=False, include_context=False):
-            where = (*path, *fault["loc"])
-            if fault["type"] == "too_short" and isinstance(_at(data, fault["loc"]), list) and _at(data, fault["loc"]):
-                continue  # It has items; that they are wrong is said of each.
-            document.problem(where, _words(fault, where, model, also))
-        return None
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise refuse("is larger than 1 MiB", "share what is repeated with anchors (&name, *name)")
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise refuse(f"cannot be read: {error.strerror}", "check its name and its permissions") from None
+    except UnicodeDecodeError:
+        raise refuse("is not text in UTF-8", "save it in UTF-8") from None
+    except ValueError:
+        raise refuse("cannot be read: not a file name", "check its name") from None
 
 
-def _at(data: Any, loc: tuple[str | int, ...]) -> Any:
-    """What stands at a place, as far as it can be followed."""
-    for part in loc:
-        if isinstance(data, dict):
-            data = data.get(part)
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-    return data
+def _routes(file: FileSettings, sinks: tuple[SinkEntry, ...]) -> tuple[Route, ...]:
+    if file.routes is None:
+        return (Route(Matcher(severity=SeverityRange(lowest=Severity.INFO)), tuple(sink.name for sink in sinks)),)
+    return tuple(route.route for route in file.routes)
 
 
-def _words(fault: Any, where: Path, model: type[BaseModel], also: type[BaseModel] | None) -> str:
-    if fault["type"] == "extra_forbidden":
-        key = str(where[-1])
-        if key in UNSUPPORTED:
-            return UNSUPPORTED[key]
-        place = tuple(str(part) for part in where[:-1] if isinstance(part, str))
-        owner = NAMES.get(place, model)
-        known = [*owner.model_fields, *(also.model_fields if also else ())]
-        return f"unknown key {key!r}{_hint(key, known)}"
-    if fault["type"] == "missing":
-        return "is missing"
-    return str(fault["msg"]).removeprefix("Value error, ")
+@dataclass(frozen=True, slots=True)
+class _Sinks:
+    """Validates each sink: what any may say here, the rest by its type."""
+
+    document: Document
+    sink_settings: SinkTypes
+
+    def entries(self) -> tuple[SinkEntry, ...]:
+        """Those that are right; what is wrong with the others is added to the document."""
+        given = self.document.at(("sinks",))
+        if given is None:
+            names: Mapping[str, Any] = _DEFAULT_SINKS
+        elif isinstance(given, MappingNode):
+            names = data_of(given)
+        else:
+            return ()
+        found = [self._entry(name, options) for name, options in names.items()]
+        return tuple(entry for entry in found if entry is not None)
+
+    def _entry(self, name: str, options: Any) -> SinkEntry | None:
+        path: Path = ("sinks", name)
+        if not re.fullmatch(SINK_NAME, name):
+            self.document.problem(path, "a sink's name is 1 to 40 of a-z, 0-9, _ and -", "rename it", at_key=True)
+        if not isinstance(options, dict):
+            self.document.problem(
+                path, "must be a mapping with a type", f"write {name if harmless(name) else 'name'}: {{type: …}}"
+            )
+            return None
+        shared = {key: value for key, value in options.items() if key in SinkOptions.model_fields}
+        own = {key: value for key, value in options.items() if key not in SinkOptions.model_fields}
+        kind = self._kind((*path, "type"), shared.get("type"))
+        settings = None if kind is None else self.document.check(kind, path, own, also=SinkOptions.model_fields)
+        served = self.document.check(SinkOptions, path, shared)
+        if served is None or kind is None or settings is None:
+            return None
+        policy = self._merged(path)
+        if policy is None:
+            return None
+        usual: int = getattr(kind, "default_concurrency", CONCURRENCY)
+        return SinkEntry(name, served.type, settings, served.timeout, served.rate, served.concurrency or usual, policy.policy)
+
+    def _kind(self, path: Path, name: Any) -> type[BaseModel] | None:
+        """What validates a sink of that type; None where there is none, or none is named, which is told elsewhere."""
+        node = self.document.at(path)
+        if isinstance(node, ScalarNode):
+            if node.failed or node.value is None or node.value == "":
+                return None
+            name = node.value if node.interpolated else node.text
+        if not isinstance(name, str):
+            return None
+        try:
+            return self.sink_settings(name)
+        except LookupError as error:
+            words = str(error.args[0]) if error.args else "unknown sink type"
+            self.document.problem(path, scrub(words, path, self.document.at(path)))
+            return None
+
+    def _merged(self, path: Path) -> DeliverySettings | None:
+        """The sink's own ``delivery`` over the file's; None if the file's is wrong or they contradict each other."""
+        general, special = self.document.at(("delivery",)), self.document.at((*path, "delivery"))
+        try:
+            whole = DeliverySettings.model_validate({} if general is None else data_of(general))
+        except ValidationError:  # told already, as part of the whole file
+            return None
+        if special is None or general is None:
+            return whole if special is None else DeliverySettings.model_validate(data_of(special))
+        return self.document.check(DeliverySettings, (*path, "delivery"), {**data_of(general), **data_of(special)})
 
 
-def _hint(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there is {', '.join(known)}" if known else ""
+def _names(document: Document) -> None:
+    """Every sink that a route names must be there, whatever else is wrong with the file."""
+    given = document.at(("sinks",))
+    known = list(_DEFAULT_SINKS if given is None else entries(given))
+    routes = items(document.at(("routes",)))
+    for number, route in enumerate(routes):
+        listed = entries(route).get("sinks")
+        for index, node in enumerate(items(listed)):
+            path: Path = ("routes", number, "sinks") if listed is node else ("routes", number, "sinks", index)
+            if not isinstance(node, ScalarNode) or str(node.value) in known:
+                continue
+            close = [] if node.interpolated else get_close_matches(node.text, known, n=1)
+            named = repr(node.text) if may_show(path, node) else "of that name"
+            document.problem(path, f"there is no sink {named}", f"did you mean {close[0]!r}?" if close else "name one of sinks")
+
+
+def _unique(document: Document) -> None:
+    """No project and no cluster twice: the second would be told under the first one's name."""
+    names: dict[Any, int] = {}
+    clusters: dict[Any, int] = {}
+    for number, project in enumerate(items(document.at(("projects",)))):
+        keys = entries(project)
+        name, project_id = keys.get("name"), keys.get("project_id")
+        if isinstance(name, ScalarNode) and names.setdefault(name.value, name.span.line) != name.span.line:
+            document.problem(("projects", number, "name"), "another project has this name", f"see line {names[name.value]}")
+        for index, cluster in enumerate(items(keys.get("clusters"))):
+            node = entries(cluster).get("id")
+            if isinstance(node, ScalarNode) and isinstance(project_id, ScalarNode):
+                key = (project_id.value, node.value)
+                if key in clusters:
+                    path: Path = ("projects", number, "clusters", index, "id")
+                    document.problem(path, "this cluster is watched already", f"see line {clusters[key]}")
+                clusters.setdefault(key, node.span.line)
+
+
+def _regions(document: Document, endpoint_of: Endpoints) -> None:
+    """The endpoint of each region must be known, unless the project gives it."""
+    for number, project in enumerate(items(document.at(("projects",)))):
+        node = entries(project).get("region")
+        if "endpoint" in entries(project) or not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+            continue
+        path: Path = ("projects", number, "region")
+        try:
+            endpoint_of(node.value)
+        except (LookupError, ValueError) as error:
+            document.problem(path, scrub(str(error.args[0]) if error.args else "unknown region", path, node))

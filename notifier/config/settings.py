@@ -1,83 +1,93 @@
 """The settings, key by key: what a configuration may say, and what it means where it says nothing."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from notifier.domain.model import Cluster, Kind, Severity
+from notifier.config.fields import (
+    Actions,
+    Count,
+    Duration,
+    Endpoint,
+    Globs,
+    Id,
+    Kinds,
+    LabelName,
+    LabelValue,
+    Name,
+    Rate,
+    Region,
+    Secret,
+    SendTimeout,
+    Severities,
+    Shape,
+    SinkNames,
+    StoreUrl,
+    Token,
+    redacted,
+)
+from notifier.config.problems import Problem
+from notifier.config.refusals import refused
+from notifier.domain.model import Cluster
 from notifier.domain.retry import Policy
-from notifier.domain.routing import ANYTHING, Globs, Matcher, Route, SeverityRange
+from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
 
-DURATION = r"(\d+(\.\d+)?(ms|s|m|h|d))+"
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration(value: object) -> object:
-    """``1h30m`` as seconds. A bare number is refused: nobody can tell what it counts."""
-    text = str(value).strip()
-    if not re.fullmatch(DURATION, text):
-        raise ValueError("not a duration; write 100ms, 15s, 5m, 2h or 3d")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-
-
-Duration = Annotated[float, BeforeValidator(duration, json_schema_input_type=Annotated[str, Field(pattern=f"^{DURATION}$")])]
-Interval = Annotated[Duration, Field(ge=0.1)]
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1)]
-Text = Annotated[str, Field(min_length=1, max_length=256)]
+STORE = "sqlite:///notifier.db"
 
 
 class Part(BaseModel):
     """A part of the file: unknown keys are errors, and errors repeat no values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class CredentialsSettings(Part):
-    """Who asks: keys, a token, or where to find keys."""
+    """Who asks: keys, a token, or where to find keys.
 
-    access_key: SecretStr | None = None
-    secret_key: SecretStr | None = None
-    security_token: SecretStr | None = None
-    token: SecretStr | None = None
+    Attributes:
+        origin: ``from``: the environment, Huawei's profile file, or the metadata service of the server we run on.
+        profile_path: The profile file, if it is not Huawei's own place for it.
+    """
+
+    access_key: Secret | None = None
+    secret_key: Secret | None = None
+    security_token: Secret | None = None
+    token: Secret | None = None
     origin: Literal["env", "profile", "metadata"] | None = Field(None, alias="from")
-    profile_path: str | None = None
+    profile_path: Name | None = None
 
     @model_validator(mode="after")
-    def _one_way(self) -> "CredentialsSettings":
-        keys = self.access_key is not None or self.secret_key is not None
-        if keys + (self.token is not None) + (self.origin is not None) != 1:
-            raise ValueError("give exactly one of: access_key with secret_key, token, or from: env | profile | metadata")
-        if keys and (self.access_key is None or self.secret_key is None):
-            raise ValueError("access_key and secret_key belong together")
+    def _one_way(self) -> Self:
+        keys = [key is not None for key in (self.access_key, self.secret_key, self.security_token)]
+        if any(keys) + (self.token is not None) + (self.origin is not None) != 1:
+            raise refused(
+                "must name one way to get keys", "give access_key and secret_key, or token, or from: env | profile | metadata"
+            )
+        if any(keys) and not all(keys[:2]):
+            raise refused("access_key and secret_key belong together", "give both")
+        if self.profile_path is not None and self.origin != "profile":
+            raise refused("profile_path goes with from: profile only", "leave it out")
         return self
 
 
 class ClusterSettings(Part):
-    """A cluster to watch."""
+    """A cluster to watch; its name is the id unless one is given."""
 
-    id: Text
-    name: Text | None = None
-    labels: Mapping[str, str] = Field(default_factory=dict)
+    id: Id
+    name: Name | None = None
+    labels: Mapping[LabelName, LabelValue] = Field(default_factory=dict)
 
 
 class ProjectSettings(Part):
     """A Huawei project: one region, one project_id, one set of credentials."""
 
-    name: Text
-    region: Text
-    project_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+/?$")] | None = None
+    name: Name
+    region: Region
+    project_id: Id
+    endpoint: Endpoint | None = None
     credentials: CredentialsSettings
     clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)]
 
@@ -91,21 +101,27 @@ class ProjectSettings(Part):
 
 
 class PollSettings(Part):
-    """How often to look. ``rate``: requests a second and project."""
+    """How often to look, in seconds. ``rate``: requests a second and project."""
 
-    active: Interval = 15.0
-    idle: Interval = 60.0
-    timeout: Interval = 10.0
-    unreachable_after: Interval = 300.0
-    rate: Annotated[float, Field(gt=0, le=1000)] = 20.0
+    active: Duration = 15.0
+    idle: Duration = 60.0
+    timeout: Duration = 10.0
+    unreachable_after: Duration = 300.0
+    rate: Rate = 20.0
 
 
 class DeliverySettings(Part):
-    """How long a delivery is tried."""
+    """How long a delivery is tried, in seconds; what a sink does not say, the whole file's ``delivery`` says."""
 
-    first_retry: Interval = 5.0
-    max_retry: Interval = 12 * 3600.0
-    give_up_after: Interval = 72 * 3600.0
+    first_retry: Duration = 5.0
+    max_retry: Duration = 12 * 3600.0
+    give_up_after: Duration = 72 * 3600.0
+
+    @model_validator(mode="after")
+    def _growing(self) -> Self:
+        if self.first_retry > self.max_retry:
+            raise refused("first_retry is longer than max_retry", "waits begin with first_retry and grow to max_retry")
+        return self
 
     @property
     def policy(self) -> Policy:
@@ -114,13 +130,20 @@ class DeliverySettings(Part):
 
 
 class SinkOptions(Part):
-    """What can be said of any sink, whatever its type; the rest is the sink's own."""
+    """What can be said of any sink, whatever its type; the rest is the sink's own.
 
-    type: Text
-    timeout: Annotated[Duration, Field(ge=0.1, le=12)] = 10.0
-    rate: Annotated[float, Field(gt=0, le=1000)] | None = None
-    concurrency: Annotated[int, Field(ge=1, le=50)] | None = None
-    delivery: Mapping[str, str] = Field(default_factory=dict)
+    Attributes:
+        timeout: Seconds that one send may take.
+        rate: Messages a second; None is as fast as they come.
+        concurrency: Sends at once; None leaves it to the type.
+        delivery: Overrides parts of the file's.
+    """
+
+    type: Annotated[str, Shape(r"[A-Za-z0-9_.-]{1,100}", "the name of a sink type such as console")]
+    timeout: SendTimeout = 10.0
+    rate: Rate | None = None
+    concurrency: Count | None = None
+    delivery: DeliverySettings = DeliverySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,69 +160,46 @@ class SinkEntry:
 
 
 class MatchSettings(Part):
-    """What a route listens to."""
+    """What a route listens to; what is not said is no condition."""
 
-    kind: OneOrMore = ANYTHING
-    severity: Text | None = None
-    labels: Mapping[str, OneOrMore] = Field(default_factory=dict)
-    cluster: OneOrMore = ANYTHING
-    project: OneOrMore = ANYTHING
-    action: OneOrMore = ANYTHING
-
-    @field_validator("kind")
-    @classmethod
-    def _known_kind(cls, globs: Globs) -> Globs:
-        from fnmatch import fnmatchcase  # noqa: PLC0415 - only here
-
-        for glob in globs:
-            if not any(fnmatchcase(kind, glob) for kind in Kind):
-                raise ValueError(f"no kind of event is called that; the kinds are {', '.join(Kind)}")
-        return globs
-
-    @field_validator("severity")
-    @classmethod
-    def _known_severity(cls, text: str | None) -> str | None:
-        severities(text)
-        return text
+    kind: Kinds = ANYTHING
+    severity: Severities | None = None
+    labels: Mapping[LabelName, Globs] = Field(default_factory=dict)
+    cluster: Globs = ANYTHING
+    project: Globs = ANYTHING
+    action: Actions = ANYTHING
 
     @property
     def matcher(self) -> Matcher:
         """The same, in the domain's words."""
-        return Matcher(self.kind, severities(self.severity), dict(self.labels), self.cluster, self.project, self.action)
-
-
-def severities(text: str | None) -> SeverityRange:
-    """``warning``, ``>=info`` or ``<=error`` as a range."""
-    if text is None:
-        return SeverityRange()
-    match = re.fullmatch(r"\s*(>=|<=|)\s*(\w+)\s*", text)
-    if match is None or match[2].upper() not in Severity.__members__:
-        raise ValueError(
-            f"not a severity; write one of {', '.join(s.word for s in Severity)}, with >= or <= in front if you like"
-        )
-    severity = Severity[match[2].upper()]
-    if match[1] == ">=":
-        return SeverityRange(lowest=severity)
-    return SeverityRange(highest=severity) if match[1] == "<=" else SeverityRange(severity, severity)
+        severity = self.severity or SeverityRange()
+        return Matcher(self.kind, severity, dict(self.labels), self.cluster, self.project, self.action)
 
 
 class RouteSettings(Part):
     """Who hears of what."""
 
     match: MatchSettings = MatchSettings()
-    sinks: OneOrMore
+    sinks: SinkNames
+
+    @property
+    def route(self) -> Route:
+        """The same, in the domain's words."""
+        return Route(self.match.matcher, self.sinks)
 
 
 class HttpSettings(Part):
-    """Where the status page, the API and the metrics are."""
+    """Where the status page, the API and the metrics are. Without a token they are on loopback only."""
 
-    listen: Annotated[str, Field(pattern=r"^.+:\d{1,5}$")] = "127.0.0.1:8080"
-    token: Annotated[SecretStr, Field(min_length=16)] | None = None
+    listen: Annotated[str, Shape(r"(?:\[[0-9a-fA-F:.]+\]|[^:\s/]*):\d{1,5}", "host:port such as 127.0.0.1:8080")] = (
+        "127.0.0.1:8080"
+    )
+    token: Token | None = None
 
     @property
     def host(self) -> str:
         """The address to listen on."""
-        return self.listen.rpartition(":")[0].strip("[]")
+        return self.listen.rpartition(":")[0].strip("[]") or "0.0.0.0"  # noqa: S104 - only with a token, see below
 
     @property
     def port(self) -> int:
@@ -207,13 +207,15 @@ class HttpSettings(Part):
         return int(self.listen.rpartition(":")[2])
 
     @model_validator(mode="after")
-    def _guarded(self) -> "HttpSettings":
+    def _guarded(self) -> Self:
+        if self.port > 65535:  # noqa: PLR2004 - the largest there is
+            raise refused("there is no port above 65535")
         try:
             local = self.host == "localhost" or ip_address(self.host).is_loopback
         except ValueError:
             local = False
         if not local and self.token is None:
-            raise ValueError("others can reach this address, so a token is needed: http: {token: ${NOTIFIER_TOKEN}}")
+            raise refused("others can reach this address, so it needs a token", 'write token: "${NOTIFIER_TOKEN}" beside it')
         return self
 
 
@@ -224,34 +226,33 @@ class LogSettings(Part):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+def _unless_off(value: object) -> object:
+    return None if value is False or value == "off" else value
+
+
 class FileSettings(Part):
     """The whole file; ``sinks`` are validated one by one, by their types."""
 
     projects: Annotated[tuple[ProjectSettings, ...], Field(min_length=1)]
     poll: PollSettings = PollSettings()
-    store: Annotated[SecretStr, Field(min_length=1)] = SecretStr("sqlite:///notifier.db")
-    sinks: Mapping[str, Any] = Field(default_factory=lambda: {"console": {"type": "console"}})
-    routes: tuple[RouteSettings, ...] | None = None
+    store: StoreUrl = SecretStr(STORE)
+    sinks: Annotated[Mapping[str, Any], Field(min_length=1)] = Field(default_factory=lambda: {"console": {"type": "console"}})
+    routes: Annotated[tuple[RouteSettings, ...], Field(min_length=1)] | None = None
     delivery: DeliverySettings = DeliverySettings()
-    http: HttpSettings | None = HttpSettings()
+    http: Annotated[HttpSettings | None, BeforeValidator(_unless_off)] = HttpSettings()
     log: LogSettings = LogSettings()
-
-    @field_validator("store")
-    @classmethod
-    def _known_store(cls, url: SecretStr) -> SecretStr:
-        if not re.match(r"sqlite:///.+|postgresql://.+", url.get_secret_value()):
-            raise ValueError("write sqlite:///path/to/file.db or postgresql://user@host/database")
-        return url
-
-    @field_validator("http", mode="before")
-    @classmethod
-    def _off(cls, value: object) -> object:
-        return None if value == "off" else value
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the program runs with. ``warnings`` are worth a look, and no errors."""
+    """What the program runs with.
+
+    Attributes:
+        store: The URL of the database; it may hold a password, so people are shown ``store_redacted``.
+        routes: At least one; without any in the file, all at info and above goes to every sink.
+        http: None where it is switched off.
+        warnings: Worth a look, and no errors.
+    """
 
     projects: tuple[ProjectSettings, ...]
     poll: PollSettings
@@ -260,4 +261,9 @@ class Settings:
     routes: tuple[Route, ...]
     http: HttpSettings | None
     log: LogSettings
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def store_redacted(self) -> str:
+        """The URL of the database without its password."""
+        return redacted(self.store)

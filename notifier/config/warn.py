@@ -1,0 +1,76 @@
+"""What is no error in a configuration but worth a look."""
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+from notifier.config.document import Document
+from notifier.config.problems import Path, Problem
+from notifier.config.settings import FileSettings, SinkEntry
+from notifier.config.tree import ScalarNode, child
+
+_URLS = frozenset({"url", "store"})
+"""Keys whose values are hidden but need not be secret: only a password in them is."""
+
+
+def warnings(document: Document, file: FilePath, settings: FileSettings, sinks: tuple[SinkEntry, ...]) -> Iterator[Problem]:
+    """A sink that hears of nothing, secrets that stand in the file, and such a file that everybody can read."""
+    if settings.routes is not None:
+        routed = {name for route in settings.routes for name in route.sinks}
+        for sink in sinks:
+            if sink.name not in routed:
+                yield document.describe(
+                    ("sinks", sink.name), "hears of nothing: no route names it", "name it in a route, or remove it"
+                )
+    literal = list(_literal(document, settings, sinks))
+    for path in literal:
+        yield document.describe(path, "a secret stands in the file itself", "write ${NAME} or ${file:/path}")
+    if literal and _open_to_all(file):
+        yield Problem(str(file), "everybody on this machine can read the secrets in it", remedy=f"run chmod 600 {file}")
+
+
+def _open_to_all(file: FilePath) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _literal(document: Document, settings: FileSettings, sinks: tuple[SinkEntry, ...]) -> Iterator[Path]:
+    found = list(_secrets(settings, ()))
+    for sink in sinks:
+        found += _secrets(sink.settings, ("sinks", sink.name))
+    for path, secret in found:
+        node = document.root
+        for step in path:
+            below = None if node is None else child(node, step)
+            node = below if below is not None else node
+        key = next((step for step in reversed(path) if isinstance(step, str)), "")
+        if isinstance(node, ScalarNode) and not node.interpolated and (key not in _URLS or _password(secret)):
+            yield path
+
+
+def _password(secret: SecretStr) -> bool:
+    try:
+        return urlsplit(secret.get_secret_value()).password is not None
+    except ValueError:  # its sink may take what is no URL; nobody knows what is in it
+        return True
+
+
+def _secrets(value: Any, path: Path) -> Iterator[tuple[Path, SecretStr]]:
+    """The secrets in validated settings, with their paths."""
+    if isinstance(value, SecretStr):
+        yield path, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _secrets(getattr(value, name), (*path, field.alias or name))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _secrets(item, (*path, str(key)))
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            yield from _secrets(item, (*path, index))
