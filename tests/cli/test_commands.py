@@ -149,9 +149,15 @@ async def test_a_running_notifier_answers_the_command_line_and_stops_in_time(tmp
     scenario = SCENARIOS["failure"]
     # A receiver that is not there: what is owed to it waits, and is given up at once.
     sinks = f'  hook: {{type: webhook, url: "http://127.0.0.1:{free_port()}/", delivery: {{give_up_after: 100ms}}}}'
-    async with Simulator(scenario, speed=2000) as cloud:
+    seconds = [0.0]
+    async with Simulator(scenario, speed=1, monotonic=lambda: seconds[0]) as cloud:
         path = write(tmp_path, cloud.url, scenario, sinks=sinks)
         async with running(path) as process:
+            # The story goes on when it is watched: first nothing, then a task at work, then its failure.
+            await eventually(path, lambda _: cloud.served.total() >= 2)
+            seconds[0] = 600.0
+            await eventually(path, lambda log: "task.started" in log)
+            seconds[0] = 100_000.0
             await eventually(path, lambda log: "task.failed" in log and "delivery failed" in log)
             code, out, err = await notifier("events", "--json", "--kind", "task.*", "-c", str(path))
             assert code == 0, err
