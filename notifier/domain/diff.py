@@ -332,7 +332,7 @@ def _attempts(before: KnownTask | None, task: Task) -> range:
     counted = task.executions is not None and task.executions > (before.executions or 1)
     if counted:
         last = max(last, task.executions or 1)
-    elif task.status == Status.RUNNING and before.endings & FAILURES:
+    if last == before.attempt and task.status == Status.RUNNING and before.endings & FAILURES:
         last += 1
     return range(before.attempt, last + 1)
 

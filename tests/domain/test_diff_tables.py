@@ -352,6 +352,25 @@ def test_a_count_that_rises_late_is_the_retry_that_was_told_already() -> None:
     assert watch.poll(task(RUNNING, stage(1, RUNNING, 9), executions=2)) == []
 
 
+def test_a_count_that_stays_behind_does_not_hide_a_retry() -> None:
+    watch = Watch()
+    watch.poll(failed_at_stage_1())
+    assert "task.retried" in watch.poll(task(RUNNING, stage(1, RUNNING, 9)))
+    assert watch.poll(failed_at_stage_1(ended_at=at(20)))[-1] == "task.failed"
+    assert "task.retried" in watch.poll(task(RUNNING, stage(1, RUNNING, 30), executions=2))
+    assert watch.events[0].task is not None
+    assert watch.events[0].task.attempt == 3
+
+
+def test_a_retry_of_another_node_of_the_batch_begins_afresh() -> None:
+    watch = Watch()
+    batch = ("a", "b")
+    watch.poll(task(RUNNING, stage(0, RUNNING, 1), in_flight=batch))
+    watch.poll(task(FAILED, stage(0, FAILED, 2, 3), in_flight=batch, current_node="b", ended_at=at(4)))
+    told = watch.poll(task(RUNNING, stage(0, RUNNING, 9), in_flight=batch, executions=2))
+    assert told == ["task.retried", "node.started a", "node.started b", "stage.started a 0"]
+
+
 def test_a_retry_after_success_is_believed_if_it_was_counted() -> None:
     watch = Watch()
     watch.poll(task(SUCCESS, completed=("a", "b", "c"), ended_at=at(9)))

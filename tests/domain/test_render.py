@@ -173,26 +173,10 @@ def test_old_news_is_said_to_be_old(age: timedelta, late_by: timedelta | None) -
 
 
 SHAPE = {
-    "": (
-        [
-            "id",
-            "kind",
-            "severity",
-            "sequence",
-            "time",
-            "observed",
-            "observed_at",
-            "catch_up",
-            "summary",
-            "cluster",
-            "task",
-            "node",
-            "stage",
-            "progress",
-            "eta",
-            "outage",
-        ]
-    ),
+    "": [
+        *("id", "kind", "severity", "sequence", "time", "observed", "observed_at", "catch_up", "summary"),
+        *("cluster", "task", "node", "stage", "progress", "eta", "outage"),
+    ],
     "cluster": ["id", "name", "labels", "region", "project"],
     "task": ["id", "action", "status", "attempt", "started_at", "ended_at", "nodes", "target", "fail_message"],
     "nodes": ["total", "completed", "in_flight"],

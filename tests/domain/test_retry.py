@@ -133,7 +133,7 @@ def test_no_try_is_in_the_past_or_after_the_end(error: DeliveryError, policy: Po
 
 
 @LAWS
-@given(policies)
+@given(st.builds(Policy, st.floats(1, 60), st.floats(60, 90000), st.floats(0, 6000)))
 def test_a_schedule_comes_to_its_end(policy: Policy) -> None:
     after, tries = 0.0, 0
     while isinstance(verdict := judged(failure(), tries=tries + 1, after=after, policy=policy), TryAgain):
