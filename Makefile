@@ -1,7 +1,7 @@
 # Aliases for people who have make; the README's two commands need none of it.
 PY = .venv/bin/python
 
-.PHONY: install demo test check fix bench
+.PHONY: install demo test check fix bench chaos
 
 install:
 	python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e '.[test]'
@@ -20,3 +20,6 @@ fix: install
 
 bench: install
 	$(PY) tests/benchmarks/poll.py
+
+chaos: install
+	$(PY) -m pytest tests/acceptance
