@@ -1,4 +1,7 @@
-"""The rules of the diff one by one, each as a short story of polls. What holds for all stories is in the laws."""
+"""The rules of the diff one by one, each as a short story of polls. What holds for all stories is in the laws.
+
+Long, because it is a catalogue: each rule stands beside its exceptions, and one small language of polls serves them all.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -466,6 +469,14 @@ def test_an_older_answer_of_the_same_attempt_changes_nothing(known: Task, old: T
     before = watch.known.tasks[Action.UPGRADING, "t"]
     assert watch.poll(known) == []
     assert watch.known.tasks[Action.UPGRADING, "t"] == replace(before, doubts=0), "the doubt is forgotten"
+
+
+def test_a_stage_that_begins_again_within_an_attempt_is_not_taken_for_an_old_answer() -> None:
+    watch = Watch()
+    watch.poll(task(RUNNING, stage(0, SUCCESS, 1, 2)))
+    assert watch.poll(task(RUNNING, stage(0, RUNNING, 9))) == []
+    assert watch.doubts == []
+    assert watch.known.tasks[Action.UPGRADING, "t"].task.stages == (stage(0, RUNNING, 9),)
 
 
 def test_a_shrunken_answer_that_stays_is_believed_and_nothing_is_told_again() -> None:

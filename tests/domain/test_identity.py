@@ -1,3 +1,5 @@
+"""The same fact has the same id, and no other fact has it."""
+
 from dataclasses import replace
 from uuid import UUID
 

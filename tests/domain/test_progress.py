@@ -1,3 +1,5 @@
+"""How far a task is."""
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

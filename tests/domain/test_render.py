@@ -1,3 +1,5 @@
+"""The words of every kind, and the body that machines read."""
+
 import json
 import re
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""What follows a failed delivery: verdicts and pauses as tables, schedules as laws."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -1,3 +1,5 @@
+"""Who hears of what: matchers, routes and plans as tables, and the laws that hold for any routes."""
+
 from dataclasses import replace
 from datetime import UTC, datetime
 
