@@ -34,7 +34,7 @@ JITTER = 0.1
 """Polls are spread by ± this share of their interval, so that what started together does not stay together."""
 
 LONGEST_BACKOFF = 60.0
-"""Seconds between polls of a cluster that fails, at the most."""
+"""Seconds between polls of a cluster that fails, at the most, whatever its cadence: that it works again is news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Poller:
     def _pause(self, watch: Watch) -> float:
         seconds = self._cadence.active if watch.close else self._cadence.idle
         if watch.failures:
-            # A failing cluster is asked soon at first, since most failures pass, then ever more rarely.
+            # A failing cluster is asked soon at first, since most failures pass, then at its usual cadence.
             seconds = min(max(min(seconds, 2.0 ** min(watch.failures - 1, 10)), 0.05), LONGEST_BACKOFF)
         return seconds * (1 - JITTER + 2 * JITTER * random.random())  # noqa: S311 - jitter
 
