@@ -14,6 +14,8 @@ class Message:
     Attributes:
         id: The delivery's id; the same at every try, so that a receiver can tell a repeat.
         event: The fact behind it; ``event.id`` is the same for all sinks.
+        earlier: Facts of the same lane, oldest first, that are told along with it in one message: what piled up while the sink was
+            down, was held back, or is told too often to be told one by one. Never a failure or an end.
         title: A few words: the cluster and what happened.
         summary: One line for a person, without the cluster's name in front.
         facts: Label and value, in the order they should be shown.
@@ -21,6 +23,7 @@ class Message:
         may_repeat: An earlier try may have got through: a sink that can look should look before it posts again.
         late_by: How long after the event was seen this is said, where that is worth mentioning.
         skipped: How many messages of this lane were given up since the last one that arrived.
+        reminder: 0 for news; n for the n-th reminder that what ``event`` says still lasts.
         mark: ``"TEST"``, ``"DRILL"`` or ``"REPLAY"`` where this is no news; every sink must show it. None in earnest.
     """
 
@@ -29,10 +32,12 @@ class Message:
     title: str
     summary: str
     facts: tuple[tuple[str, str], ...] = ()
+    earlier: tuple[Event, ...] = ()
     attempt: int = 1
     may_repeat: bool = False
     late_by: timedelta | None = None
     skipped: int = 0
+    reminder: int = 0
     mark: str | None = None
 
 

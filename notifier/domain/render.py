@@ -107,7 +107,7 @@ def summary(event: Event) -> str:
         case Kind.CLUSTER_UNREACHABLE:
             return f"No data since {_clock(event.outage.since)} ({_blame(event)})." if event.outage else "No data."
         case Kind.CLUSTER_RECOVERED:
-            return f"Data again, after {_span(event.time - event.outage.since)} without." if event.outage else "Data again."
+            return f"Data again, after {span(event.time - event.outage.since)} without." if event.outage else "Data again."
     assert_never(event.kind)
 
 
@@ -223,7 +223,7 @@ def _stage(stage: Stage | None) -> str:
 def _took(stage: Stage | None) -> str:
     if stage is None or stage.began_at is None or stage.ended_at is None or stage.ended_at < stage.began_at:
         return ""
-    return f" after {_span(stage.ended_at - stage.began_at)}"
+    return f" after {span(stage.ended_at - stage.began_at)}"
 
 
 def _blame(event: Event) -> str:
@@ -234,7 +234,7 @@ def _clock(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _span(length: timedelta) -> str:
+def span(length: timedelta) -> str:
     """A length of time as a person says it: the two largest units."""
     seconds = max(int(length.total_seconds()), 0)
     days, rest = divmod(seconds, 86400)

@@ -4,14 +4,16 @@ A sink is a module with two names: ``Settings`` (a `SinkSettings`) and ``Sink`` 
 name is the configuration's ``type``. See ``docs/how-to/write-a-sink.md``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict
 
 from notifier.domain.message import Message, Receipt
+from notifier.domain.model import Event
+from notifier.domain.words import Words
 
 
 class SinkSettings(BaseModel):
@@ -28,11 +30,16 @@ class Surroundings:
         name: The sink's name in the configuration, for its own words only.
         session: The one HTTP session: no redirects, TLS verified, addresses guarded. A sink opens no other.
         timeout: Seconds that one ``send`` may take; the engine cancels it afterwards.
+        words: In which language and time zone the sink speaks to people. ``message.title``, ``summary`` and ``facts`` are in these
+            words already.
+        page: The address of the status page as people reach it, without a slash at its end; None where there is none.
     """
 
     name: str
     session: aiohttp.ClientSession
     timeout: float = 10.0
+    words: Words = field(default_factory=Words)
+    page: str | None = None
 
 
 class Sink(Protocol):
@@ -55,4 +62,15 @@ class Sink(Protocol):
 
         Raises:
             DeliveryError: It was not confirmed; says whether it surely was not accepted, never will be, or may have been.
+        """
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """What a sink offers besides if not all of its messages must go out one by one, such as one that edits a living message."""
+
+    def patience(self, event: Event) -> float | None:
+        """Seconds that an event may wait to be told along with a later one of its lane; None: at once, and by itself.
+
+        What waits is merged: the lane's next message carries it in ``message.earlier``.
         """

@@ -1,0 +1,110 @@
+"""What people ask for, and what is old enough to be deleted."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, exists, func, select
+
+from notifier.domain.model import Action, Cluster, Event
+from notifier.store import codec, schema
+from notifier.store.rows import ClusterRow, DeliveryRow, State
+from notifier.store.session import Session, moment
+
+
+class Inquiries(Session):
+    """The part of a transaction that reads for the status page, the API and the command line."""
+
+    def clusters(self) -> list[ClusterRow]:
+        """Every cluster with its tasks, by name."""
+        tasks: dict[str, list[Any]] = {}
+        for row in self._run(select(schema.task).order_by(schema.task.c.changed_at.desc())):
+            tasks.setdefault(row.cluster, []).append((Action(row.action), codec.known_task.validate_json(row.state)))
+        rows = [
+            ClusterRow(
+                cluster=codec.cluster.validate_json(row.facts),
+                tasks=tuple(tasks.get(row.key, ())),
+                outage=None if row.outage is None else codec.outage.validate_json(row.outage),
+                changed_at=moment(row.changed_at),
+            )
+            for row in self._run(select(schema.cluster))
+        ]
+        return sorted(rows, key=lambda row: (row.cluster.name, row.cluster.key))
+
+    def events(
+        self, *, cluster: str | None = None, kind: str | None = None, severity: int = 0, after: int = 0, limit: int = 50
+    ) -> list[tuple[int, Event]]:
+        """Events that match, oldest first, each with its position: the newest, or with ``after`` those that follow it.
+
+        ``cluster``: name or id; ``kind``: a glob.
+        """
+        table = schema.event
+        query = select(table.c.position, table.c.body).where(table.c.severity >= severity, table.c.position > after)
+        if cluster is not None:
+            wanted = [key for key, facts in self._names() if cluster in {facts.name, facts.id}]
+            query = query.where(table.c.cluster.in_(wanted))
+        if kind is not None:
+            like = kind.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_").replace("*", "%")
+            query = query.where(table.c.kind.like(like, escape="\\"))
+        # Who follows from a position must not skip any; who does not wants the newest.
+        order = table.c.position if after else table.c.position.desc()
+        rows = sorted(self._run(query.order_by(order).limit(limit)), key=lambda row: row.position)
+        return [(row.position, codec.event.validate_json(row.body)) for row in rows]
+
+    def _names(self) -> list[tuple[str, Cluster]]:
+        rows = self._run(select(schema.cluster.c.key, schema.cluster.c.facts))
+        return [(row.key, codec.cluster.validate_json(row.facts)) for row in rows]
+
+    def deliveries(self, *, sink: str | None = None, state: State | None = None, limit: int = 50) -> list[DeliveryRow]:
+        """The newest deliveries that match, oldest first."""
+        owed, told, lane = schema.delivery, schema.event, schema.lane
+        query = (
+            select(owed, told.c.kind, told.c.body, told.c.position.label("place"), lane.c.next_at)
+            .join(told, told.c.id == owed.c.event)
+            .join(lane, lane.c.id == owed.c.lane)
+        )
+        if sink is not None:
+            query = query.where(owed.c.sink == sink)
+        if state is not None:
+            query = query.where(owed.c.state == state.value)
+        rows = self._run(query.order_by(told.c.position.desc(), owed.c.sink).limit(limit))
+        return [_delivery_row(row) for row in reversed(list(rows))]
+
+    def counts(self) -> dict[tuple[str, State], int]:
+        """How many deliveries each sink has in each state."""
+        owed = schema.delivery
+        rows = self._run(select(owed.c.sink, owed.c.state, func.count()).group_by(owed.c.sink, owed.c.state))
+        return {(row[0], State(row[1])): row[2] for row in rows}
+
+    def forget(self, before: float, limit: int = 500) -> int:
+        """Delete events seen before ``before`` that nobody is owed any more, with their deliveries; how many."""
+        told, owed, tried = schema.event, schema.delivery, schema.attempt
+        kept = exists().where(owed.c.event == told.c.id, owed.c.state != State.DELIVERED.value)
+        old = list(self._run(select(told.c.id).where(told.c.observed_at < before, ~kept).limit(limit)).scalars())
+        if old:
+            theirs = select(owed.c.id).where(owed.c.event.in_(old))
+            self._run(delete(tried).where(tried.c.delivery.in_(theirs)))
+            self._run(delete(owed).where(owed.c.event.in_(old)))
+            self._run(delete(told).where(told.c.id.in_(old)))
+        return len(old)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)
+
+
+def _delivery_row(row: Any) -> DeliveryRow:
+    waiting = row.state == State.PENDING.value
+    return DeliveryRow(
+        id=row.id,
+        event=row.event,
+        sink=row.sink,
+        kind=row.kind,
+        cluster=codec.event.validate_json(row.body).cluster.name,
+        state=State(row.state),
+        attempts=row.attempts,
+        created_at=moment(row.created_at),
+        settled_at=_moment(row.settled_at),
+        next_at=_moment(row.next_at) if waiting else None,
+        reason=row.reason,
+        detail=row.detail,
+    )
