@@ -14,8 +14,8 @@ class Message:
     Attributes:
         id: The delivery's id; the same at every try, so that a receiver can tell a repeat.
         event: The fact behind it; ``event.id`` is the same for all sinks.
-        earlier: Facts of the same lane, oldest first, that are told along with it in one message: what piled up while the sink was
-            down, was held back, or is told too often to be told one by one. Never a failure or an end.
+        earlier: Facts of the same lane, oldest first, that are told along with it in one message: what piled up while the sink
+            was down, was held back, or is told too often to be told one by one. Never a failure or an end.
         title: A few words: the cluster and what happened.
         summary: One line for a person, without the cluster's name in front.
         facts: Label and value, in the order they should be shown.
