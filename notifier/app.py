@@ -22,13 +22,15 @@ from pydantic import BaseModel, SecretStr
 from notifier import config, telemetry
 from notifier.config import ProjectSettings, Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
+from notifier.domain.holding import Holding, by_itself
+from notifier.domain.plan import Audience
 from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.outbound import open_session
 from notifier.sinks import registry
-from notifier.sinks.contract import Sink, SinkSettings, Surroundings
+from notifier.sinks.contract import Patient, Sink, SinkSettings, Surroundings
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
 from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.regions import endpoint_of
@@ -116,15 +118,17 @@ class Crew:
         self.session = await self._open.enter_async_context(open_session(total=settings.poll.timeout))
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
         owner = f"{socket.gethostname()}/{os.getpid()}"
-        outlets = []
+        outlets, holdings = [], {}
         for entry in settings.sinks:
             sink = await self._open.enter_async_context(build_sink(entry, self.session))
             outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
+            patience = sink.patience if isinstance(sink, Patient) else by_itself
+            holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
         watches = [watch for project in settings.projects for watch in self._watches(project)]
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
-        self.poller = Poller(watches, self.store, settings.routes, cadence, self.dispatcher.told)
+        self.poller = Poller(watches, self.store, Audience(settings.routes, holdings), cadence, self.dispatcher.told)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
         self.clock.every(HOURLY, self._tidy)
@@ -217,7 +221,7 @@ def build_sink(entry: SinkEntry, session: aiohttp.ClientSession) -> Sink:
     """The sink that an entry of the configuration describes."""
     kind = registry.load(entry.type)
     settings = cast("SinkSettings", entry.settings)  # Validated by this very type.
-    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout))
+    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, entry.words))
 
 
 def outlet_settings(entry: SinkEntry) -> OutletSettings:

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from datetime import time, tzinfo
 from difflib import get_close_matches
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
@@ -191,6 +193,27 @@ def _endpoint(value: str) -> str:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint), Field(json_schema_extra={"pattern": "^https?://"})]
+
+
+def _clock(value: object) -> object:
+    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value) if isinstance(value, str) else None
+    if match is None:
+        raise refused("not a time of day", 'write it as "22:00"')
+    return time(int(match[1]), int(match[2]))
+
+
+Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": r"^([01]?\d|2[0-3]):[0-5]\d$"})]
+
+
+def _zone(value: object) -> object:
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        close = get_close_matches(str(value), available_timezones(), n=1)
+        raise refused("no such time zone", f"did you mean {close[0]}?" if close else "write one as Asia/Shanghai") from None
+
+
+Zone = Annotated[tzinfo, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Shanghai", "UTC"]})]
 
 
 def _store(secret: SecretStr) -> SecretStr:

@@ -135,7 +135,18 @@ class _Sinks:
         if policy is None:
             return None
         usual: int = getattr(kind, "default_concurrency", CONCURRENCY)
-        return SinkEntry(name, served.type, settings, served.timeout, served.rate, served.concurrency or usual, policy.policy)
+        return SinkEntry(
+            name,
+            served.type,
+            settings,
+            served.timeout,
+            served.rate,
+            served.concurrency or usual,
+            policy.policy,
+            digest=served.digest or 0.0,
+            quiet=None if served.quiet is None else served.quiet.quiet(served.words.zone),
+            words=served.words,
+        )
 
     def _kind(self, path: Path, name: Any) -> type[BaseModel] | None:
         """What validates a sink of that type; None where there is none, or none is named, which is told elsewhere."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 
 from notifier.config.fields import (
     Actions,
+    Clock,
     Count,
     Duration,
     Endpoint,
@@ -27,13 +29,16 @@ from notifier.config.fields import (
     SinkNames,
     StoreUrl,
     Token,
+    Zone,
     redacted,
 )
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
-from notifier.domain.model import Cluster
+from notifier.domain.holding import Quiet
+from notifier.domain.model import Cluster, Severity
 from notifier.domain.retry import Policy
 from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
+from notifier.domain.words import Words
 
 STORE = "sqlite:///notifier.db"
 
@@ -129,6 +134,28 @@ class DeliverySettings(Part):
         return Policy(self.first_retry, self.max_retry, self.give_up_after)
 
 
+class QuietSettings(Part):
+    """Hours in which a sink is told only what is urgent; the rest is told when they end.
+
+    Attributes:
+        start: ``from``.
+        end: ``to``.
+        zone: Whose clock; the sink's own unless given.
+        urgent: The lowest severity that is told all the same.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    start: Clock = Field(alias="from")
+    end: Clock = Field(alias="to")
+    zone: Zone | None = None
+    urgent: Literal["warning", "error", "critical"] = "error"
+
+    def quiet(self, zone: tzinfo) -> Quiet:
+        """The same, in the domain's words."""
+        return Quiet(self.start, self.end, self.zone or zone, Severity[self.urgent.upper()])
+
+
 class SinkOptions(Part):
     """What can be said of any sink, whatever its type; the rest is the sink's own.
 
@@ -137,13 +164,28 @@ class SinkOptions(Part):
         rate: Messages a second; None is as fast as they come.
         concurrency: Sends at once; None leaves it to the type.
         delivery: Overrides parts of the file's.
+        digest: Seconds for which what is not urgent waits, to be told together.
+        quiet: Hours in which only what is urgent is told.
+        language: Of its words.
+        zone: Of the times in them; UTC unless given.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     type: Annotated[str, Shape(r"[A-Za-z0-9_.-]{1,100}", "the name of a sink type such as console")]
     timeout: SendTimeout = 10.0
     rate: Rate | None = None
     concurrency: Count | None = None
     delivery: DeliverySettings = DeliverySettings()
+    digest: Duration | None = None
+    quiet: QuietSettings | None = None
+    language: Literal["en", "zh"] = "en"
+    zone: Zone | None = None
+
+    @property
+    def words(self) -> Words:
+        """In which words the sink speaks to people."""
+        return Words(self.language, self.zone or UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +199,9 @@ class SinkEntry:
     rate: float | None
     concurrency: int
     policy: Policy
+    digest: float = 0.0
+    quiet: Quiet | None = None
+    words: Words = field(default_factory=Words)
 
 
 class MatchSettings(Part):

@@ -18,7 +18,15 @@ Json = Mapping[str, object]
 
 
 def render(
-    event: Event, *, delivery_id: str, attempt: int, may_repeat: bool, skipped: int, now: datetime, mark: str | None = None
+    event: Event,
+    *,
+    delivery_id: str,
+    attempt: int,
+    may_repeat: bool,
+    skipped: int,
+    now: datetime,
+    mark: str | None = None,
+    earlier: tuple[Event, ...] = (),
 ) -> Message:
     """The message for one delivery of an event."""
     age = now - event.observed_at
@@ -28,6 +36,7 @@ def render(
         title=title(event),
         summary=summary(event),
         facts=facts(event),
+        earlier=earlier,
         attempt=attempt,
         may_repeat=may_repeat,
         late_by=age if age > LATE else None,

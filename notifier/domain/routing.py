@@ -1,10 +1,10 @@
-"""Who hears of what: matchers, routes, and the plan of deliveries that follows from an event.
+"""Who hears of what: matchers and routes.
 
 An event goes to the sinks of *every* route that matches it, to each sink once. A matcher never answers with a bare no: it says
 what it refused, so that a person can be told why somebody was not.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -71,24 +71,6 @@ class Route:
     repeat: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One event for one sink, before it is stored. ``lane`` is what is delivered in order, by ``event.sequence``."""
-
-    event: Event
-    sink: str
-
-    @property
-    def lane(self) -> str:
-        """Sink and task, or sink and cluster for ``cluster.*``."""
-        return f"{self.sink}|{self.event.thread}"
-
-
-def plan(events: Iterable[Event], routes: Sequence[Route]) -> tuple[Planned, ...]:
-    """Every (event, sink) owed, in the order of the events; a sink named by several matching routes is told once."""
-    return tuple(Planned(event, sink) for event in events for sink in sinks_of(event, routes))
-
-
 def sinks_of(event: Event, routes: Sequence[Route]) -> tuple[str, ...]:
-    """The sinks that hear of an event, in the order of the routes."""
+    """The sinks that hear of an event, in the order of the routes; one that several matching routes name is told once."""
     return tuple(dict.fromkeys(sink for route in routes if route.match.refusal(event) is None for sink in route.sinks))

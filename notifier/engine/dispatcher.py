@@ -181,6 +181,7 @@ class Outlet:
     def _message(self, claim: Claim) -> Message:
         return render(
             claim.event,
+            earlier=tuple(along.event for along in claim.earlier),
             delivery_id=claim.delivery,
             attempt=claim.attempt,
             may_repeat=claim.uncertain,
@@ -241,7 +242,9 @@ class Outlet:
 
     def _failed(self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, now: float) -> None:
         said = {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
-        if isinstance(verdict, Bury):
+        if isinstance(verdict, Bury) and claim.earlier and verdict.reason is not DeliveryReason.EXPIRED:
+            tx.parted(claim, now, **said)
+        elif isinstance(verdict, Bury):
             tx.buried(claim, now, **{**said, "reason": verdict.reason.value})
         else:
             uncertain = error.outcome is Outcome.UNCERTAIN

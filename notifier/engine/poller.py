@@ -19,8 +19,8 @@ from notifier.domain.errors import FetchError
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Cluster, Event, Snapshot
 from notifier.domain.outage import reachable, unreachable
+from notifier.domain.plan import Audience
 from notifier.domain.render import summary
-from notifier.domain.routing import Route, plan
 from notifier.engine.budget import Budget
 from notifier.sources.contract import Source
 from notifier.store.errors import StoreError
@@ -88,13 +88,13 @@ class Poller:
         self,
         watches: Sequence[Watch],
         store: Store,
-        routes: Sequence[Route],
+        audience: Audience,
         cadence: Cadence,
         told: Callable[[frozenset[str]], None],
     ) -> None:
         self.watches = tuple(watches)
         self._store = store
-        self._routes = routes
+        self._audience = audience
         self._cadence = cadence
         self._told = told
         self._order = itertools.count()
@@ -217,10 +217,13 @@ class Poller:
             step = unreachable(known, cluster, reason, now, self._cadence.unreachable_after)
         known = step.known
         events += step.events
-        deliveries = plan(events, self._routes)
+        silences = tx.silences(now.timestamp()) if events else ()
+        deliveries = self._audience.plan(events, now, silences)
         if known is not before:
             tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())
-        return Applied(known, tuple(events), tuple(remarks), frozenset(planned.sink for planned in deliveries))
+        return Applied(
+            known, tuple(events), tuple(remarks), frozenset(planned.sink for planned in deliveries if not planned.silence)
+        )
 
     def _report(self, watch: Watch, applied: Applied) -> None:
         for remark in applied.remarks:

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Cluster, Event, Outage
+from notifier.domain.silences import Silence
 
 T = TypeVar("T")
 
@@ -14,6 +15,7 @@ known_task = TypeAdapter(KnownTask)
 event = TypeAdapter(Event)
 cluster = TypeAdapter(Cluster)
 outage = TypeAdapter(Outage)
+silence = TypeAdapter(Silence)
 actions = TypeAdapter(frozenset[Action])
 receipt = TypeAdapter(Mapping[str, str])
 

@@ -10,6 +10,8 @@ from notifier.store import codec, schema
 from notifier.store.rows import ClusterRow, DeliveryRow, State
 from notifier.store.session import Session, moment
 
+DONE = (State.DELIVERED.value, State.SILENCED.value)
+
 
 class Inquiries(Session):
     """The part of a transaction that reads for the status page, the API and the command line."""
@@ -76,9 +78,9 @@ class Inquiries(Session):
         return {(row[0], State(row[1])): row[2] for row in rows}
 
     def forget(self, before: float, limit: int = 500) -> int:
-        """Delete events seen before ``before`` that nobody is owed any more, with their deliveries; how many."""
+        """Delete events seen before ``before`` of which nothing is owed or dead, with their deliveries; how many."""
         told, owed, tried = schema.event, schema.delivery, schema.attempt
-        kept = exists().where(owed.c.event == told.c.id, owed.c.state != State.DELIVERED.value)
+        kept = exists().where(owed.c.event == told.c.id, owed.c.state.not_in(DONE))
         old = list(self._run(select(told.c.id).where(told.c.observed_at < before, ~kept).limit(limit)).scalars())
         if old:
             theirs = select(owed.c.id).where(owed.c.event.in_(old))

@@ -6,7 +6,7 @@ from typing import Any
 from notifier.domain import identity
 from notifier.domain.known import Known, TaskKey
 from notifier.domain.model import Action, Cluster, Event
-from notifier.domain.routing import Planned
+from notifier.domain.plan import Planned
 from notifier.store import codec, statements
 from notifier.store.errors import Fenced
 from notifier.store.rows import State
@@ -88,21 +88,32 @@ class Knowledge(Session):
         self._run(self._upserts.save_task, rows)
 
     def _owe(self, deliveries: Sequence[Planned], now: float) -> None:
-        lanes = sorted({(planned.lane, planned.sink) for planned in deliveries})
-        self._run(self._upserts.owe_lane, [{"id": lane, "sink": sink, "next_at": now} for lane, sink in lanes])
-        rows = [
-            {
-                "id": identity.of_delivery(planned.event.id, planned.sink),
-                "event": planned.event.id,
-                "sink": planned.sink,
-                "lane": planned.lane,
-                "position": planned.event.sequence,
-                "state": State.PENDING.value,
-                "created_at": now,
-            }
-            for planned in deliveries
-        ]
-        self._run(statements.ADD_DELIVERY, rows)
+        due: dict[tuple[str, str], float | None] = {}
+        for planned in deliveries:
+            lane = (planned.lane, planned.sink)
+            ready_at = None if planned.silence else planned.hold.ready_at.timestamp()
+            due[lane] = min((at for at in (due.get(lane), ready_at) if at is not None), default=None)
+        # In one order everywhere, so that two replicas cannot wait for each other.
+        self._run(self._upserts.owe_lane, [{"id": lane, "sink": sink, "next_at": at} for (lane, sink), at in sorted(due.items())])
+        self._run(statements.ADD_DELIVERY, [_delivery_row(planned, now) for planned in deliveries])
+
+
+def _delivery_row(planned: Planned, now: float) -> dict[str, Any]:
+    silenced = planned.silence is not None
+    return {
+        "id": identity.of_delivery(planned.event.id, planned.sink),
+        "event": planned.event.id,
+        "sink": planned.sink,
+        "lane": planned.lane,
+        "position": planned.event.sequence,
+        "state": State.SILENCED.value if silenced else State.PENDING.value,
+        "created_at": now,
+        "ready_at": planned.hold.ready_at.timestamp(),
+        "merge": planned.hold.merge.value,
+        "settled_at": now if silenced else None,
+        "reason": "silenced" if silenced else None,
+        "detail": planned.silence,
+    }
 
 
 def _event_row(event: Event) -> dict[str, Any]:

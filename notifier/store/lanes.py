@@ -8,13 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, or_, select, update
 
+from notifier.domain.holding import Merge
 from notifier.domain.message import Receipt
 from notifier.store import codec, schema
 from notifier.store.errors import Fenced
-from notifier.store.rows import Claim, State
+from notifier.store.rows import Along, Claim, State
 from notifier.store.session import Session, moment
+
+LATE = 600.0
+"""Seconds after which what is still owed is old news, and may be told along with newer."""
+
+MOST_TOGETHER = 100
+"""Deliveries in one message, at the most."""
 
 OPEN = (State.PENDING.value, State.SENDING.value)
 
@@ -33,12 +40,12 @@ class Lanes(Session):
         self._run(update(schema.lane).where(schema.lane.c.lease_until > 0).values(lease_until=0.0))
 
     def claim(self, sink: str, owner: str, limit: int, *, lease: float, now: float, early: bool = False) -> list[Claim]:
-        """Take the heads of up to ``limit`` lanes of a sink that are due and free, oldest first, for ``lease`` seconds.
+        """Take up to ``limit`` lanes of a sink that are due and free, for ``lease`` seconds, each with what it owes next.
 
-        ``early``: those that are not due yet as well, to see whether a sink works again.
+        The longest due come first. ``early``: those that wait after a failure as well, to see whether a sink works again.
         """
         table, instant = schema.lane, self.now(now)
-        ready = table.c.next_at.is_not(None) if early else table.c.next_at <= instant
+        ready = or_(table.c.next_at <= instant, table.c.retry_at.is_not(None)) if early else table.c.next_at <= instant
         due = (
             select(table.c.id, table.c.epoch, table.c.skipped, table.c.receipt)
             .where(table.c.sink == sink, ready, table.c.lease_until <= instant)
@@ -55,15 +62,18 @@ class Lanes(Session):
             .values(owner=owner, epoch=table.c.epoch + 1, lease_until=instant + lease),
             [{"lane_id": lane} for lane in lanes],
         )
-        heads = list(self._run(self._heads(list(lanes))))
+        messages = [self._together(head, instant - LATE) for head in self._run(self._heads(list(lanes))).all()]
         self._run(
             update(schema.delivery)
             .where(schema.delivery.c.id == bindparam("delivery_id"))
-            # Until the outcome is written, whoever finds it like this must think that it may have got through.
-            .values(state=State.SENDING.value, attempts=schema.delivery.c.attempts + 1, uncertain=True),
-            [{"delivery_id": head.id} for head in heads],
+            # Until the outcome is written, whoever finds it like this must think that it may have got through. A try that may
+            # have is repeated with the very same deliveries, under the same id.
+            .values(
+                state=State.SENDING.value, attempts=schema.delivery.c.attempts + 1, uncertain=True, batch=bindparam("batch_id")
+            ),
+            [{"delivery_id": row.id, "batch_id": rows[-1].id} for rows in messages for row in rows],
         )
-        return [_claim(head, lanes[head.lane]) for head in heads]
+        return [_claim(rows, lanes[rows[0].lane]) for rows in messages]
 
     def _heads(self, lanes: Sequence[str]) -> Any:
         owed, rival = schema.delivery, schema.delivery.alias("rival")
@@ -74,41 +84,71 @@ class Lanes(Session):
             .where(owed.c.lane.in_(lanes), owed.c.position == first)
         )
 
+    def _together(self, head: Any, late_before: float) -> list[Any]:
+        """What the head of a lane is told with: what was tried together before, else what follows while it may be merged."""
+        if head.batch == head.id or (head.batch is None and not _merges(head, late_before)):
+            return [head]
+        owed = schema.delivery
+        rows = self._run(
+            select(owed, schema.event.c.body)
+            .join(schema.event, schema.event.c.id == owed.c.event)
+            .where(owed.c.lane == head.lane, owed.c.state.in_(OPEN))
+            .order_by(owed.c.position)
+            .limit(MOST_TOGETHER)
+        ).all()
+        if head.batch is not None:
+            return [row for row in rows if row.batch == head.batch]
+        together = [rows[0]]
+        for row in rows[1:]:
+            if not _merges(together[-1], late_before):
+                break
+            together.append(row)
+        return together
+
     def delivered(self, claim: Claim, receipt: Receipt, now: float) -> None:
-        """Settle: it arrived. Raises `Fenced`."""
+        """Settle: it arrived, with all that was told along. Raises `Fenced`."""
         document = codec.dump(codec.receipt, receipt.fields)
-        self._settle(claim, now, {"receipt": document, "skipped": 0})
+        self._settle(claim, {"receipt": document, "skipped": 0})
         self._conclude(claim, now, "delivered", state=State.DELIVERED, receipt=document, uncertain=False)
 
     def postponed(
         self, claim: Claim, until: float, now: float, *, outcome: str, reason: str, detail: str, uncertain: bool, counted: bool
     ) -> None:
         """Settle: try again at ``until``. Raises `Fenced`."""
-        self._settle(claim, now, {}, until)
-        tries = claim.tries + counted
+        self._settle(claim, {}, until)
+        uncertain = uncertain or claim.uncertain
         changes = {
             "state": State.PENDING,
-            "tries": tries,
-            "uncertain": uncertain or claim.uncertain,
+            "tries": claim.tries + counted,
+            "uncertain": uncertain,
             "reason": reason,
             "detail": detail,
         }
-        self._conclude(claim, now, outcome, final=False, **changes)
+        # What surely has not arrived may be told in other company next time.
+        together = {} if uncertain else {"batch": None}
+        self._conclude(claim, now, outcome, final=False, **changes, **together)
+
+    def parted(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
+        """Settle: refused as one message, so each is tried by itself from now on. Raises `Fenced`."""
+        self._settle(claim, {}, now)
+        changes = {"state": State.PENDING, "uncertain": claim.uncertain, "batch": None, "merge": Merge.NEVER.value}
+        self._conclude(claim, now, outcome, final=False, reason=reason, detail=detail, **changes)
 
     def buried(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
         """Settle: given up, kept. Raises `Fenced`."""
-        self._settle(claim, now, {"skipped": schema.lane.c.skipped + 1})
+        self._settle(claim, {"skipped": schema.lane.c.skipped + len(claim.deliveries)})
         self._conclude(claim, now, outcome, state=State.DEAD, reason=reason, detail=detail)
 
-    def _settle(self, claim: Claim, now: float, changes: Mapping[str, Any], until: float | None = None) -> None:
+    def _settle(self, claim: Claim, changes: Mapping[str, Any], until: float | None = None) -> None:
         table, owed = schema.lane, schema.delivery
         self._hold([claim.lane])
-        more = exists().where(owed.c.lane == claim.lane, owed.c.state.in_(OPEN), owed.c.id != claim.delivery)
-        next_at: Any = case((more, now), else_=None) if until is None else until
+        rest = select(func.min(owed.c.ready_at)).where(
+            owed.c.lane == claim.lane, owed.c.state.in_(OPEN), owed.c.id.not_in(claim.deliveries)
+        )
         statement = (
             update(table)
             .where(table.c.id == claim.lane, table.c.epoch == claim.epoch)
-            .values(lease_until=0.0, next_at=next_at, **changes)
+            .values(lease_until=0.0, next_at=rest.scalar_subquery() if until is None else until, retry_at=until, **changes)
         )
         if self._run(statement).rowcount != 1:
             raise Fenced(f"Lane {claim.lane} was taken over.")
@@ -124,10 +164,11 @@ class Lanes(Session):
 
     def _conclude(self, claim: Claim, now: float, outcome: str, *, final: bool = True, **changes: Any) -> None:
         owed = schema.delivery
-        self._run(update(owed).where(owed.c.id == claim.delivery).values(settled_at=now if final else None, **changes))
-        record = {"delivery": claim.delivery, "number": claim.attempt, "ended_at": now, "outcome": outcome}
-        record |= {"reason": changes.get("reason"), "detail": changes.get("detail")}
-        self._run(insert(schema.attempt).values(**record))
+        self._run(update(owed).where(owed.c.id.in_(claim.deliveries)).values(settled_at=now if final else None, **changes))
+        said = {"ended_at": now, "outcome": outcome, "reason": changes.get("reason"), "detail": changes.get("detail")}
+        along = {"detail": said["detail"] or f"told along with {claim.delivery}"}
+        records = [{**said, **along, "delivery": each.delivery, "number": each.attempt} for each in claim.earlier]
+        self._run(insert(schema.attempt), [*records, {**said, "delivery": claim.delivery, "number": claim.attempt}])
 
     def next_due(self, sink: str) -> float | None:
         """When the next lane of a sink can be claimed; None while it owes nothing."""
@@ -137,9 +178,10 @@ class Lanes(Session):
         return None if due is None else float(due)
 
     def hasten(self, sink: str, now: float) -> int:
-        """Make every waiting lane of a sink due now, because the sink works again; how many."""
+        """Make every lane of a sink that waits after a failure due now, because the sink works again; how many."""
         table = schema.lane
-        return self._run(update(table).where(table.c.sink == sink, table.c.next_at > now).values(next_at=now)).rowcount
+        waiting = (table.c.sink == sink, table.c.retry_at.is_not(None))
+        return self._run(update(table).where(*waiting).values(next_at=now, retry_at=None)).rowcount
 
     def expire(self, sink: str, created_before: float, now: float, *, reason: str, detail: str, limit: int = 500) -> int:
         """Give up what a sink has owed since before ``created_before`` and is not being sent; how many."""
@@ -154,14 +196,14 @@ class Lanes(Session):
         self._run(update(owed).where(owed.c.id.in_([row.id for row in rows])).values(**values))
         for lane, count in Counter(row.lane for row in rows).items():
             self._run(update(table).where(table.c.id == lane).values(skipped=table.c.skipped + count))
-        self._wake(lanes, now)
+        self._wake(lanes)
         return len(rows)
 
-    def _wake(self, lanes: Iterable[str], now: float) -> None:
-        """Set the time of lanes whose deliveries were changed from outside: now if they owe anything, else never."""
+    def _wake(self, lanes: Iterable[str]) -> None:
+        """Set the time of lanes whose deliveries were changed from outside: when what they owe is due, else never."""
         table, owed = schema.lane, schema.delivery
-        more = exists().where(owed.c.lane == table.c.id, owed.c.state.in_(OPEN))
-        self._run(update(table).where(table.c.id.in_(list(lanes))).values(next_at=case((more, now), else_=None)))
+        due = select(func.min(owed.c.ready_at)).where(owed.c.lane == table.c.id, owed.c.state.in_(OPEN)).scalar_subquery()
+        self._run(update(table).where(table.c.id.in_(list(lanes))).values(next_at=due, retry_at=None))
 
     def resend(self, now: float, *, ids: Sequence[str] | None = None, sink: str | None = None) -> list[str]:
         """Owe dead deliveries again: the named ones, or all (of a sink). Their ids stay. Returns those that were dead."""
@@ -174,24 +216,32 @@ class Lanes(Session):
         rows = list(self._run(chosen))
         if rows:
             self._hold({row.lane for row in rows})
-            fresh = {"state": State.PENDING.value, "tries": 0, "created_at": now, "settled_at": None}
+            fresh = {"state": State.PENDING.value, "tries": 0, "created_at": now, "ready_at": now, "settled_at": None}
+            fresh |= {"batch": None, "merge": Merge.NEVER.value}
             self._run(update(owed).where(owed.c.id.in_([row.id for row in rows])).values(**fresh))
-            self._wake({row.lane for row in rows}, now)
+            self._wake({row.lane for row in rows})
             # Whoever sends again has mended the sink: it is met as if its settings had changed.
             self._run(update(schema.sink).where(schema.sink.c.name.in_({row.sink for row in rows})).values(fingerprint=""))
         return [row.id for row in rows]
 
 
-def _claim(head: Any, lane: Any) -> Claim:
+def _merges(row: Any, late_before: float) -> bool:
+    """Whether what follows a delivery in its lane may take it along."""
+    return bool(row.merge == Merge.ALWAYS or (row.merge == Merge.WHEN_LATE and row.created_at < late_before))
+
+
+def _claim(rows: Sequence[Any], lane: Any) -> Claim:
+    *before, last = rows
     return Claim(
-        delivery=head.id,
-        lane=head.lane,
+        delivery=last.id,
+        lane=last.lane,
         epoch=lane.epoch + 1,
-        event=codec.event.validate_json(head.body),
-        attempt=head.attempts + 1,
-        tries=head.tries,
-        uncertain=head.uncertain,
-        created_at=moment(head.created_at),
+        event=codec.event.validate_json(last.body),
+        earlier=tuple(Along(row.id, codec.event.validate_json(row.body), row.attempts + 1) for row in before),
+        attempt=last.attempts + 1,
+        tries=max(row.tries for row in rows),
+        uncertain=any(row.uncertain for row in rows),
+        created_at=moment(last.created_at),
         skipped=lane.skipped,
         last=None if lane.receipt is None else Receipt(codec.receipt.validate_json(lane.receipt)),
     )

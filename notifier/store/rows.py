@@ -16,17 +16,29 @@ class State(StrEnum):
     SENDING = "sending"
     DELIVERED = "delivered"
     DEAD = "dead"
+    SILENCED = "silenced"
+    """Never told: a silence stopped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """A delivery that is told along with a later one."""
+
+    delivery: str
+    event: Event
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The head of a lane, ours to send until the lease ends.
+    """The head of a lane, ours to send until the lease ends: one delivery, or several that are told together.
 
     Attributes:
-        delivery: Its id.
+        delivery: The id of the last of them, which is the message's.
         lane: The lane's id.
         epoch: The lane's fence: whoever claims it next has a higher one, and then nothing of ours is written any more.
         event: What is to be told.
+        earlier: The deliveries before it that are told along, oldest first, each with its event and its try.
         attempt: Which try this is, from 1.
         tries: Counted failures so far.
         uncertain: An earlier try may have got through.
@@ -39,12 +51,18 @@ class Claim:
     lane: str
     epoch: int
     event: Event
+    earlier: tuple[Along, ...]
     attempt: int
     tries: int
     uncertain: bool
     created_at: datetime
     skipped: int
     last: Receipt | None
+
+    @property
+    def deliveries(self) -> list[str]:
+        """The ids of all that is told in the one message, oldest first."""
+        return [*(along.delivery for along in self.earlier), self.delivery]
 
 
 @dataclass(frozen=True, slots=True)

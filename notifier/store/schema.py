@@ -1,7 +1,8 @@
 """The tables, once, for SQLite and PostgreSQL.
 
 Moments that the engine computes with are seconds since 1970 (UTC) as doubles; documents (known state, events, receipts) are JSON
-text, written and read by ``codec``. A lane is what is delivered in order: sink + task, or sink + cluster for ``cluster.*``.
+text, written and read by ``codec``. A lane is what is delivered in order: sink + task, or sink + cluster for ``cluster.*``. Its
+``next_at`` is when it may be claimed: ``retry_at`` after a failure, else the earliest ``ready_at`` of what it owes.
 """
 
 from sqlalchemy import (
@@ -80,6 +81,7 @@ lane = Table(
     Column("id", String, primary_key=True),
     Column("sink", String, nullable=False),
     Column("next_at", Double),
+    Column("retry_at", Double),
     Column("owner", String, nullable=False, server_default=""),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("lease_until", Double, nullable=False, server_default="0"),
@@ -103,6 +105,9 @@ delivery = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("uncertain", Boolean, nullable=False, server_default=false()),
     Column("created_at", Double, nullable=False),
+    Column("ready_at", Double, nullable=False),
+    Column("merge", Integer, nullable=False, server_default="0"),
+    Column("batch", String),
     Column("settled_at", Double),
     Column("reason", String),
     Column("detail", Text),
@@ -132,4 +137,13 @@ sink = Table(
     Column("paused_until", Double),
     Column("reason", String),
     Column("detail", Text),
+)
+
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("starts_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False, index=True),
+    Column("body", Text, nullable=False),
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Insert, Select, Update, bindparam, func, insert, select, update
+from sqlalchemy import Insert, Select, Update, bindparam, case, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from notifier.store import schema
@@ -19,6 +19,10 @@ SAVE_CLUSTER: Update = (
     update(schema.cluster)
     .where(schema.cluster.c.key == bindparam("old_key"), schema.cluster.c.version == bindparam("old_version"))
     .values({name: bindparam(name) for name in schema.cluster.c.keys() if name != "key"})  # noqa: SIM118 - no mapping
+)
+
+SILENCES: Select[Any] = (
+    select(schema.silence.c.body).where(schema.silence.c.ends_at > bindparam("ends_after")).order_by(schema.silence.c.ends_at)
 )
 
 ADD_EVENT: Insert = insert(schema.event)
@@ -51,8 +55,11 @@ def upserts(dialect: str) -> Upserts:
             index_elements=["cluster", "action", "id"],
             set_={"state": task.excluded.state, "changed_at": task.excluded.changed_at},
         ),
-        # A lane that waits for a retry keeps its time: what is new queues up behind.
-        owe_lane=lane.on_conflict_do_update(
-            index_elements=["id"], set_={"next_at": func.coalesce(schema.lane.c.next_at, lane.excluded.next_at)}
-        ),
+        # A lane that waits after a failure keeps its time: what is new queues up behind.
+        owe_lane=lane.on_conflict_do_update(index_elements=["id"], set_={"next_at": _sooner(schema.lane, lane.excluded)}),
     )
+
+
+def _sooner(held: Any, new: Any) -> Any:
+    keeps = or_(held.c.retry_at.is_not(None), new.next_at.is_(None), held.c.next_at <= new.next_at)
+    return case((keeps, held.c.next_at), else_=new.next_at)

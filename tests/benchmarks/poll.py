@@ -18,6 +18,7 @@ from aiohttp import web
 
 from notifier import telemetry
 from notifier.domain.model import Cluster
+from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.engine.budget import Budget
 from notifier.engine.poller import Cadence, Poller, Watch
@@ -131,7 +132,7 @@ async def measure(url: str, folder: str, repeat: int) -> dict[str, float]:
                 bare_names = [f"{prefix}-bare-{repeat}-{number}" for number in range(CLUSTERS)]
                 watches = [Watch(Cluster(name, name, "r", "p", PROJECT), source, Budget(1e9)) for name in names]
                 # Idle for an hour: after the first round only the list that moves is asked, one GET a poll as in the bare loop.
-                poller = Poller(watches, store, [Route(Matcher(), ("hook",))], Cadence(15, 3600), lambda _: None)
+                poller = Poller(watches, store, Audience([Route(Matcher(), ("hook",))]), Cadence(15, 3600), lambda _: None)
                 await polls(poller)
                 await bare(session, url, bare_names)
                 found[f"bare GET, {kind}"] = await cpu(ROUNDS // 2, lambda n=bare_names: bare(session, url, n))  # type: ignore[misc]

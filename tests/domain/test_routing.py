@@ -1,4 +1,4 @@
-"""Who hears of what: matchers, routes and plans as tables, and the laws that hold for any routes."""
+"""Who hears of what: matchers and routes as tables, and the laws that hold for any routes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.model import Action, Cluster, Event, Kind, Severity
-from notifier.domain.routing import Matcher, Planned, Route, SeverityRange, plan, sinks_of
+from notifier.domain.routing import Matcher, Route, SeverityRange, sinks_of
 from notifier.domain.samples import sample
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -75,19 +75,6 @@ def test_a_sink_of_several_matching_routes_is_told_once_in_the_order_of_the_rout
     ]
     assert sinks_of(event(), routes) == ("team", "hook", "mail")
     assert sinks_of(event(), []) == ()
-
-
-def test_a_plan_keeps_the_order_of_the_events_and_names_the_lane() -> None:
-    failed, outage = event(), event(Kind.CLUSTER_UNREACHABLE)
-    planned = plan([outage, failed], [Route(Matcher(), ("team", "hook"))])
-    assert planned == tuple(Planned(each, sink) for each in (outage, failed) for sink in ("team", "hook"))
-    assert failed.task is not None
-    assert [each.lane for each in planned] == [
-        "team|p-1/c-1",
-        "hook|p-1/c-1",
-        f"team|p-1/c-1/UPGRADING/{failed.task.id}",
-        f"hook|p-1/c-1/UPGRADING/{failed.task.id}",
-    ]
 
 
 globs = st.lists(st.sampled_from(["*", "task.*", "node.*", "task.failed", "stage.?*"]), max_size=3).map(tuple)

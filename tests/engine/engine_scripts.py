@@ -12,8 +12,9 @@ from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Action, Cluster, Event, Snapshot, Task
+from notifier.domain.plan import Audience
 from notifier.domain.retry import Policy
-from notifier.domain.routing import Matcher, Route, plan
+from notifier.domain.routing import Matcher, Route
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.sinks.contract import SinkSettings, Surroundings
 from notifier.sources.contract import Answer
@@ -112,7 +113,7 @@ def tell(name: str = "search", *sinks: str) -> Callable[[Transaction], list[Even
             step = diff(known, Snapshot(subject, Action.UPGRADING, tasks), now)
             known = step.known
             events += step.events
-        owed = plan(events, [Route(Matcher(), sinks or ("team",))])
+        owed = Audience([Route(Matcher(), sinks or ("team",))]).plan(events, now)
         tx.save(subject, (before, version), known, (events, owed), now.timestamp())
         return events
 

@@ -9,6 +9,7 @@ from engine_scripts import Source, cluster, eventually, running
 
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster, Kind, Task
+from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.engine import poller as engine
 from notifier.engine.budget import Budget
@@ -59,7 +60,9 @@ class Bench:
         self.told: list[frozenset[str]] = []
         budget = Budget(10_000.0)
         watches = [Watch(cluster(name), self.source, budget) for name in names or ("search",)]
-        self.poller = Poller(watches, store, [Route(Matcher(), ("team",))], cadence or Cadence(0.05, 0.05, 0.0), self.told.append)
+        self.poller = Poller(
+            watches, store, Audience([Route(Matcher(), ("team",))]), cadence or Cadence(0.05, 0.05, 0.0), self.told.append
+        )
         self.watch = watches[0]
 
     async def poll(self) -> list[Kind]:

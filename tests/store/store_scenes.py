@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from notifier.domain.diff import diff
+from notifier.domain.holding import Holding
 from notifier.domain.known import Known
 from notifier.domain.message import Receipt
 from notifier.domain.model import Action, Cluster, Event, Snapshot, Task
-from notifier.domain.routing import Matcher, Route, plan
+from notifier.domain.plan import AT_ONCE, Audience
+from notifier.domain.routing import Matcher, Route
+from notifier.domain.silences import Silence
 from notifier.store.rows import Claim
 from notifier.store.transaction import Transaction
 
@@ -32,6 +35,8 @@ class Scene:
 
     subject: Cluster = field(default_factory=cluster)
     sinks: tuple[str, ...] = ("team",)
+    holding: Holding = AT_ONCE
+    silences: Sequence[Silence] = ()
 
     def see(
         self, tasks: Sequence[Task], now: float = NOW, action: Action = Action.UPGRADING
@@ -41,7 +46,8 @@ class Scene:
         def work(tx: Transaction) -> list[Event]:
             before, version = tx.known(self.subject)
             step = diff(before, Snapshot(self.subject, action, tuple(tasks)), datetime.fromtimestamp(now, UTC))
-            owed = plan(step.events, [Route(Matcher(), self.sinks)])
+            audience = Audience([Route(Matcher(), self.sinks)], dict.fromkeys(self.sinks, self.holding))
+            owed = audience.plan(step.events, datetime.fromtimestamp(now, UTC), self.silences)
             tx.save(self.subject, (before, version), step.known, (step.events, owed), now)
             return list(step.events)
 

@@ -17,7 +17,8 @@ from store_scenes import NOW, Scene, cluster, running
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Status
 from notifier.domain.outage import unreachable
-from notifier.domain.routing import Matcher, Route, plan
+from notifier.domain.plan import Audience
+from notifier.domain.routing import Matcher, Route
 from notifier.store import schema
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.store import Store
@@ -124,7 +125,7 @@ async def test_an_event_that_is_there_already_takes_the_whole_save_with_it(store
     def twice(tx: Transaction) -> None:
         fresh = replace(events[0], id="fresh", sequence=99)
         tellings = (fresh, events[1])
-        owed = plan(tellings, [Route(Matcher(), ("team",))])
+        owed = Audience([Route(Matcher(), ("team",))]).plan(tellings, datetime.fromtimestamp(NOW, UTC))
         tx.save(scene.subject, tx.known(scene.subject), replace(before[0], sequence=5), (tellings, owed), NOW)
 
     with pytest.raises(StoreError) as failure:

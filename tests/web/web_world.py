@@ -11,7 +11,8 @@ from notifier.domain.diff import diff
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Cluster, Snapshot, Stage, Task
 from notifier.domain.outage import unreachable
-from notifier.domain.routing import Planned
+from notifier.domain.plan import Audience
+from notifier.domain.routing import Matcher, Route
 from notifier.store.rows import SinkState
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -47,7 +48,8 @@ def poll(tx: Transaction, of: Cluster, tasks: Sequence[Task], sinks: Sequence[st
     """What the poller does with one good answer; how many events came of it. The sinks hear of tasks only, not of nodes."""
     known, version = tx.known(of)
     step = diff(known, Snapshot(of, Action.UPGRADING, tuple(tasks)), datetime.now(UTC))
-    planned = [Planned(event, sink) for event in step.events if event.node is None for sink in sinks]
+    audience = Audience([Route(Matcher(kind=("task.*",)), tuple(sinks))])
+    planned = audience.plan(step.events, NOW)
     tx.save(of, (known, version), step.known, (step.events, planned), NOW.timestamp())
     return len(step.events)
 
@@ -59,7 +61,8 @@ def fail_poll(tx: Transaction, of: Cluster, detail: str) -> None:
 
 
 def bury_all(tx: Transaction, sink: str = "hook", detail: str = "HTTP 503") -> None:
-    while claims := tx.claim(sink, "me", 10, lease=60, now=NOW.timestamp(), early=True):
+    later = NOW.timestamp() + 3600
+    while claims := tx.claim(sink, "me", 10, lease=60, now=later):
         for claim in claims:
             tx.buried(claim, NOW.timestamp(), outcome="rejected", reason="server", detail=detail)
 

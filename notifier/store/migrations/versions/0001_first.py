@@ -1,4 +1,4 @@
-"""The first schema: clusters, tasks, events, lanes, deliveries, attempts, sinks."""
+"""The first schema: clusters, tasks, events, lanes, deliveries, attempts, sinks, silences."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("sink", sa.String(), nullable=False),
         sa.Column("next_at", sa.Double(), nullable=True),
+        sa.Column("retry_at", sa.Double(), nullable=True),
         sa.Column("owner", sa.String(), server_default="", nullable=False),
         sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.Double(), server_default="0", nullable=False),
@@ -81,6 +82,9 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("uncertain", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("ready_at", sa.Double(), nullable=False),
+        sa.Column("merge", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("batch", sa.String(), nullable=True),
         sa.Column("settled_at", sa.Double(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
@@ -113,3 +117,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["delivery"], ["delivery.id"], name=op.f("fk_attempt_delivery_delivery")),
         sa.PrimaryKeyConstraint("delivery", "number", name=op.f("pk_attempt")),
     )
+    op.create_table(
+        "silence",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("starts_at", sa.Double(), nullable=False),
+        sa.Column("ends_at", sa.Double(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_silence")),
+    )
+    op.create_index(op.f("ix_silence_ends_at"), "silence", ["ends_at"], unique=False)

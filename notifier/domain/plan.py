@@ -1,0 +1,50 @@
+"""The plan of deliveries that follows from events: to whom, when, merged or not, or silenced."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from notifier.domain.holding import Hold, Holding
+from notifier.domain.model import Event
+from notifier.domain.routing import Route, sinks_of
+from notifier.domain.silences import Silence, silenced_by
+
+AT_ONCE = Holding()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One event for one sink, before it is stored.
+
+    Attributes:
+        lane: Sink and task, or sink and cluster for ``cluster.*``: what is delivered in order, by ``event.sequence``.
+        silence: The id of the silence that stops it; it is kept, and not told.
+    """
+
+    event: Event
+    sink: str
+    hold: Hold
+    silence: str | None = None
+
+    @property
+    def lane(self) -> str:
+        """See the class."""
+        return f"{self.sink}|{self.event.thread}"
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who hears of what and how they are spoken to: routes, and by sink what may wait."""
+
+    routes: Sequence[Route]
+    holdings: Mapping[str, Holding] = field(default_factory=dict)
+
+    def plan(self, events: Iterable[Event], now: datetime, silences: Sequence[Silence] = ()) -> tuple[Planned, ...]:
+        """Every (event, sink) owed, in the order of the events."""
+        planned = []
+        for event in events:
+            silence = silenced_by(event, silences, now)
+            for sink in sinks_of(event, self.routes):
+                hold = self.holdings.get(sink, AT_ONCE).hold(event, now)
+                planned.append(Planned(event, sink, hold, silence.id if silence else None))
+        return tuple(planned)

@@ -1,0 +1,25 @@
+"""Silences as they are kept: those that hold now stop deliveries, those that are over can still be looked at."""
+
+from notifier.domain.silences import Silence
+from notifier.store import codec, schema, statements
+from notifier.store.session import Session
+
+
+class Silences(Session):
+    """The part of a transaction that knows what nobody wants to hear of."""
+
+    def silences(self, now: float, *, over: bool = False) -> list[Silence]:
+        """The silences that hold or will, by their ends; with ``over`` those that ended as well."""
+        rows = self._run(statements.SILENCES, {"ends_after": float("-inf") if over else now})
+        return [codec.silence.validate_json(row.body) for row in rows]
+
+    def silence(self, silence: Silence) -> None:
+        """Add a silence, or replace the one with its id."""
+        table = schema.silence
+        values = {
+            "starts_at": silence.starts_at.timestamp(),
+            "ends_at": silence.ends_at.timestamp(),
+            "body": codec.dump(codec.silence, silence),
+        }
+        add = statements.upsert(self._dialect, table).values(id=silence.id, **values)
+        self._run(add.on_conflict_do_update(index_elements=["id"], set_=values))
