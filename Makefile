@@ -22,4 +22,4 @@ bench: install
 	$(PY) tests/benchmarks/poll.py
 
 chaos: install
-	$(PY) -m pytest tests/acceptance
+	$(PY) tests/chaos/chaos.py

@@ -1,0 +1,192 @@
+"""The auditor: a pure function from what happened, was received, was done to the program and is stored, to a verdict.
+
+Its rules are those of the promise: lost, phantoms, facts under two ids, out of order and unexplained repeats must all be zero.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chaos_ledger import Receipt
+
+from notifier.domain.model import Event, Kind
+from notifier.sources.scenarios import Scenario
+from notifier.store.rows import DeliveryRow, State
+
+ALWAYS_OWED = {Kind.TASK_STARTED, Kind.TASK_RETRIED, Kind.NODE_COMPLETED}
+"""Whatever is missed between two polls, these are told. Stages may come and go unseen, and so may an end before a retry."""
+
+ENDS = {Kind.TASK_SUCCEEDED, Kind.TASK_FAILED, Kind.TASK_PARTIALLY_FAILED}
+ONCE = {Kind.TASK_STARTED, Kind.NODE_COMPLETED}
+"""Told once in the life of a task, whatever its attempts."""
+
+Said = tuple[str, str, str | None, int | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """Something that was done to the program at ``at``, and for how long before it a message may have been under way."""
+
+    at: float
+    what: str
+    before: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The numbers that must be zero, and those that describe the run."""
+
+    lost: int
+    phantoms: int
+    two_ids: int
+    out_of_order: int
+    differing: int
+    unexplained: int
+    invariants: int
+    receipts: int
+    events: int
+    repeats: int
+    bound: int
+    blows: int
+
+    @property
+    def good(self) -> bool:
+        """Whether the promise was kept."""
+        wrong = (self.lost, self.phantoms, self.two_ids, self.out_of_order, self.differing, self.unexplained, self.invariants)
+        return not any(wrong) and self.repeats <= self.bound
+
+    def as_dict(self) -> dict[str, int | bool]:
+        """For a report."""
+        return {**asdict(self), "good": self.good}
+
+
+def said(kind: str, task: str, node: str | None, order: int | None, attempt: int) -> Said:
+    """What a fact is about, without when or by whom it was seen."""
+    return (kind, task, node, order, 0 if kind in ONCE else attempt)
+
+
+def truth(scenario: Scenario) -> tuple[set[Said], set[Said]]:
+    """Everything that happened, and what of it is owed whatever the polls missed."""
+    everything: set[Said] = set()
+    owed: set[Said] = set()
+    last: dict[str, Said] = {}
+    for fact in scenario.facts():
+        key = said(fact.kind, fact.task_id, fact.node, fact.order, fact.attempt)
+        everything.add(key)
+        if fact.kind in ALWAYS_OWED:
+            owed.add(key)
+        if fact.kind in ENDS:
+            last[fact.task_id] = key
+    return everything, owed | set(last.values())
+
+
+def heard(receipts: Iterable[Receipt]) -> dict[Said, set[str]]:
+    """What was received of tasks, each with the ids it came under."""
+    ids: dict[Said, set[str]] = defaultdict(set)
+    for receipt in receipts:
+        data = receipt.event
+        if data["task"] is not None:
+            order = data["stage"] and data["stage"]["order"]
+            ids[said(data["kind"], data["task"]["id"], data["node"], order, data["task"]["attempt"])].add(receipt.id)
+    return ids
+
+
+def missing(scenario: Scenario, receipts: Iterable[Receipt]) -> int:
+    """How much of what is owed has not been received yet."""
+    return len(truth(scenario)[1] - set(heard(receipts)))
+
+
+def audit(
+    scenario: Scenario,
+    receipts: Sequence[Receipt],
+    blows: Sequence[Blow] = (),
+    *,
+    slots: int,
+    stored: tuple[Sequence[Event], Sequence[DeliveryRow]] = ((), ()),
+    excused: int = 0,
+) -> Verdict:
+    """The verdict.
+
+    Args:
+        scenario: What happened.
+        receipts: What one receiver of all kinds got, in the order in which it came.
+        blows: What was done to the program.
+        slots: Messages that may be under way at once.
+        stored: Events and deliveries of the store after the end.
+        excused: Facts that may be missing, such as those of dead letters.
+    """
+    everything, owed = truth(scenario)
+    ids = heard(receipts)
+    threads: dict[str, list[int]] = defaultdict(list)
+    seen: dict[str, Receipt] = {}
+    digests: dict[str, set[str]] = defaultdict(set)
+    repeats, unexplained = 0, 0
+    for receipt in receipts:
+        digests[receipt.id].add(receipt.digest)
+        if before := seen.get(receipt.id):
+            repeats += 1
+            unexplained += not _explained(before, blows)
+        else:
+            threads[receipt.thread].append(receipt.sequence)
+        seen[receipt.id] = receipt
+    unanswered = sum(not receipt.answered for receipt in receipts)
+    return Verdict(
+        lost=max(len(owed - set(ids)) - excused, 0),
+        phantoms=len(set(ids) - everything),
+        two_ids=sum(len(each) > 1 for each in ids.values()),
+        out_of_order=sum(numbers != sorted(numbers) or (not excused and _holes(numbers)) for numbers in threads.values()),
+        differing=sum(len(each) > 1 for each in digests.values()),
+        unexplained=unexplained,
+        invariants=len(broken(*stored)),
+        receipts=len(receipts),
+        events=len(seen),
+        repeats=repeats,
+        bound=len(blows) * slots + unanswered,
+        blows=len(blows),
+    )
+
+
+def _explained(before: Receipt, blows: Sequence[Blow]) -> bool:
+    """Whether a repeat is owed to an answer that was not given, or to a blow while it was under way."""
+    return not before.answered or any(0 <= blow.at - before.at <= blow.before for blow in blows)
+
+
+def _holes(numbers: Sequence[int]) -> bool:
+    return numbers != list(range(1, len(numbers) + 1))
+
+
+def broken(events: Sequence[Event], deliveries: Sequence[DeliveryRow]) -> list[str]:
+    """Which invariants a store breaks, in words.
+
+    Sequences have no holes (I1); each event has one delivery a sink (I2); nothing is done after something that is not (I4).
+    """
+    wrong = []
+    threads: dict[str, list[int]] = defaultdict(list)
+    for event in events:
+        threads[event.thread].append(event.sequence)
+    wrong += [f"{thread}: {numbers}" for thread, numbers in threads.items() if _holes(sorted(numbers))]
+    places = {event.id: (event.thread, event.sequence) for event in events}
+    owed = Counter((row.event, row.sink) for row in deliveries)
+    wrong += [f"{event} is owed {count} times to {sink}" for (event, sink), count in owed.items() if count > 1]
+    sinks = {row.sink for row in deliveries}
+    wrong += [f"{event.id} is not owed to {sink}" for event in events for sink in sinks if (event.id, sink) not in owed]
+    lanes: Mapping[tuple[str, str], list[tuple[int, State]]] = defaultdict(list)
+    for row in deliveries:
+        if row.event in places:
+            thread, sequence = places[row.event]
+            lanes[row.sink, thread].append((sequence, row.state))
+    for lane, rows in lanes.items():
+        states = [state for _, state in sorted(rows)]
+        waiting = [state in {State.PENDING, State.SENDING} for state in states]
+        if True in waiting and State.DELIVERED in states[waiting.index(True) :]:
+            wrong.append(f"{lane}: {states}")
+    return wrong
+
+
+def as_table(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """Named verdicts as a table in Markdown."""
+    keys = list(rows[0][1])
+    lines = ["| run | " + " | ".join(key.replace("_", " ") for key in keys) + " |", "|---" * (len(keys) + 1) + "|"]
+    lines += [f"| {name} | " + " | ".join(str(values.get(key, "")) for key in keys) + " |" for name, values in rows]
+    return "\n".join(lines)

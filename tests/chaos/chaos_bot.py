@@ -1,0 +1,136 @@
+"""The program under test: a real process, started, killed, stopped, continued and ended from outside."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos_audit import Blow
+from chaos_ledger import SECRET
+
+from notifier.sources.scenarios import Scenario
+
+SLOTS = 8
+
+CONFIG = """\
+projects:
+  - name: fleet
+    region: cn-north-4
+    project_id: 6204a5bd270343b5885144cf9c8c158d
+    endpoint: {cloud}
+    credentials: {{access_key: AK, secret_key: SK}}
+    clusters:
+{clusters}
+poll: {{active: {active}, idle: {idle}, timeout: {timeout}, rate: 2000}}
+store: {store}
+sinks:
+{sinks}
+routes:
+  - {{match: {{kind: "*"}}, sinks: [{names}]}}
+delivery: {{first_retry: 100ms, max_retry: 1s}}
+http: {http}
+log: {{format: json, level: warning}}
+"""
+
+HOOK = '  {name}: {{type: webhook, url: "{url}", secret: {secret}, concurrency: {slots}{more}}}'
+
+
+def configuration(
+    folder: Path,
+    scenario: Scenario,
+    cloud: str,
+    hooks: dict[str, str],
+    *,
+    more: str = "",
+    store: str | None = None,
+    http: str = "off",
+    active: str = "150ms",
+    idle: str = "300ms",
+    timeout: str = "500ms",
+) -> Path:
+    """Write the configuration that watches all of a scenario and tells everything to every hook."""
+    text = CONFIG.format(
+        cloud=cloud,
+        clusters="\n".join(f"      - {{id: {each.id}, name: {each.name}}}" for each in scenario.clusters),
+        store=store or f"sqlite:///{folder}/notifier.db",
+        sinks="\n".join(HOOK.format(name=name, url=url, secret=SECRET, slots=SLOTS, more=more) for name, url in hooks.items()),
+        names=", ".join(hooks),
+        http=http,
+        active=active,
+        idle=idle,
+        timeout=timeout,
+    )
+    path = folder / "notifier.yaml"
+    path.write_text(text)
+    return path
+
+
+@dataclass
+class Bot:
+    """One process at a time; what was done to it is noted."""
+
+    config: Path
+    before: Sequence[str] = ()
+    """What runs the program: a tracer, say."""
+    environ: dict[str, str] = field(default_factory=dict)
+    blows: list[Blow] = field(default_factory=list)
+    process: asyncio.subprocess.Process | None = None
+    peak: int = 0
+    """The most memory any process of it held, in KiB."""
+
+    @property
+    def log(self) -> str:
+        path = self.config.with_suffix(".log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    async def start(self) -> None:
+        with self.config.with_suffix(".log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.before,
+                sys.executable,
+                "-m",
+                "notifier",
+                "run",
+                "-c",
+                str(self.config),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environ},
+            )
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Strike; that it may leave something under way is noted."""
+        assert self.process is not None
+        assert self.running, self.log[-4000:]
+        self._weigh()
+        if number is not signal.SIGCONT:
+            self.blows.append(Blow(time.monotonic(), number.name))
+        self.process.send_signal(number)
+
+    async def end(self, number: signal.Signals, timeout: float = 10.0) -> int:
+        self.send(number)
+        assert self.process is not None
+        return await asyncio.wait_for(self.process.wait(), timeout)
+
+    def _weigh(self) -> None:
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status")
+        if status.exists():
+            for line in status.read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    self.peak = max(self.peak, int(line.split()[1]))
+
+    async def clear(self) -> None:
+        """Nothing of it may outlive the test."""
+        if self.running:
+            assert self.process is not None
+            self.process.kill()
+            await self.process.wait()
