@@ -3,67 +3,16 @@
 Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration, 130 interrupted.
 """
 
-import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import click
 
-from notifier import __version__
-
-T = TypeVar("T")
-
-CONFIG = click.option(
-    "--config",
-    "-c",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("notifier.yaml"),
-    show_default=True,
-    envvar="NOTIFIER_CONFIG",
-    help="The configuration.",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document a line, for scripts.")
-LIMIT = click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many, the newest.")
-
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
-
-
-def fail(message: object, code: int) -> NoReturn:
-    """Say what is wrong, on stderr, and end."""
-    click.echo(f"notifier: {message}", err=True)
-    sys.exit(code)
-
-
-def guarded(command: Callable[..., T]) -> Callable[..., T]:
-    """Turn the errors that a user can mend into words and an exit code; a fault of ours keeps its traceback."""
-
-    @wraps(command)
-    def run(*args: Any, **options: Any) -> T:
-        from notifier.config import ConfigError
-        from notifier.store.errors import StoreError
-        from notifier.web.client import RemoteError
-
-        try:
-            return command(*args, **options)
-        except ConfigError as error:
-            fail(error, WRONG)
-        except (StoreError, RemoteError) as error:
-            fail(error, FAILED)
-        except OSError as error:
-            fail(error.strerror or error, FAILED)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-
-    return run
-
-
-def _await(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
+from notifier import __version__, cli_people
+from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,7 +28,7 @@ def run(path: Path) -> None:
     """Watch and tell until stopped. SIGHUP reads the configuration again."""
     from notifier import app
 
-    _await(app.run(path))
+    wait(app.run(path))
 
 
 @main.command()
@@ -91,7 +40,7 @@ def demo(*, keep: bool, port: int, speed: float | None) -> None:
     """Play three upgrades in about two minutes. No account, no configuration."""
     from notifier import demo
 
-    _await(demo.play(keep=keep, port=port, speed=speed, say=click.echo))
+    wait(demo.play(keep=keep, port=port, speed=speed, say=click.echo))
 
 
 @main.command()
@@ -111,7 +60,7 @@ def check(path: Path, *, online: bool) -> None:
         from notifier import once
         from notifier.domain.errors import FetchError
 
-        answers = _await(once.look_at_all(settings))
+        answers = wait(once.look_at_all(settings))
         failures = [(cluster, found) for cluster, found in answers if isinstance(found, FetchError)]
         for cluster, found in failures:
             click.echo(f"{cluster.name}: {found}", err=True)
@@ -131,7 +80,7 @@ def test_sink(path: Path, sink: str) -> None:
 
     settings = app.load(path)
     try:
-        outcomes = _await(once.try_sink(settings, sink))
+        outcomes = wait(once.try_sink(settings, sink))
     except LookupError as error:
         fail(error.args[0], WRONG)
     failures = 0
@@ -157,7 +106,7 @@ def poll(path: Path, *, as_json: bool) -> None:
     from notifier.domain.errors import FetchError
 
     failed = False
-    for cluster, found in _await(once.look_at_all(app.load(path))):
+    for cluster, found in wait(once.look_at_all(app.load(path))):
         if isinstance(found, FetchError):
             failed = True
             line = {"cluster": cluster.name, "error": found.reason.value, "detail": found.detail}
@@ -183,8 +132,8 @@ def events(path: Path, *, as_json: bool, limit: int, cluster: str | None, kind: 
     """Print what happened."""
     from notifier import ledger
 
-    rows = _await(ledger.read(path, lambda book: book.events(cluster=cluster, kind=kind, limit=limit)))
-    _print(rows, as_json, lambda row: f"{row['time']}  {row['severity']:<8}  {row['cluster']['name']}  {row['summary']}")
+    rows = wait(ledger.read(path, lambda book: book.events(cluster=cluster, kind=kind, limit=limit)))
+    show(rows, as_json, lambda row: f"{row['time']}  {row['severity']:<8}  {row['cluster']['name']}  {row['summary']}")
 
 
 @main.group(invoke_without_command=True)
@@ -201,8 +150,8 @@ def deliveries(context: click.Context, path: Path, *, as_json: bool, limit: int,
         return
     from notifier import ledger
 
-    rows = _await(ledger.read(path, lambda book: book.deliveries(sink=sink, state=state, limit=limit)))
-    _print(rows, as_json, _delivery_line)
+    rows = wait(ledger.read(path, lambda book: book.deliveries(sink=sink, state=state, limit=limit)))
+    show(rows, as_json, _delivery_line)
 
 
 @deliveries.command("retry")
@@ -217,7 +166,7 @@ def retry(path: Path, ids: tuple[str, ...], *, everything: bool, sink: str | Non
 
     if everything == bool(ids):
         fail("name the deliveries to send again, or say --all", WRONG)
-    again = _await(ledger.read(path, lambda book: book.retry(None if everything else list(ids), sink=sink)))
+    again = wait(ledger.read(path, lambda book: book.retry(None if everything else list(ids), sink=sink)))
     for delivery in again:
         click.echo(delivery)
     missing = set(ids) - set(again)
@@ -245,7 +194,7 @@ def simulate(*, port: int, scenario: str, speed: float, access_key: str | None, 
     if scenario not in SCENARIOS:
         fail(f"there is no scenario {scenario!r}; there is {', '.join(SCENARIOS)}", WRONG)
     keys = (access_key, secret_key) if access_key and secret_key else None
-    _await(demo.simulate(SCENARIOS[scenario], port=port, speed=speed, keys=keys, say=click.echo))
+    wait(demo.simulate(SCENARIOS[scenario], port=port, speed=speed, keys=keys, say=click.echo))
 
 
 @main.command()
@@ -271,9 +220,9 @@ def migrate(path: Path) -> None:
     click.echo(f"The store has schema {HEAD}{'' if store.schema_before == HEAD else f', it had {store.schema_before}'}.")
 
 
-def _print(rows: Iterable[Mapping[str, Any]], as_json: bool, line: Callable[[Mapping[str, Any]], str]) -> None:
-    for row in rows:
-        click.echo(json.dumps(row, ensure_ascii=False) if as_json else line(row))
+main.add_command(cli_people.explain)
+main.add_command(cli_people.routes)
+main.add_command(cli_people.silence)
 
 
 def _delivery_line(row: Mapping[str, Any]) -> str:

@@ -4,8 +4,10 @@ SQLite is for one process: while ``notifier run`` is at work its file is its own
 address and with the token of the same configuration.
 """
 
+import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -15,6 +17,7 @@ from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.web import shapes
 from notifier.web.client import Remote, Rows
+from notifier.web.wishes import Silencing
 
 T = TypeVar("T")
 
@@ -30,6 +33,18 @@ class Ledger(Protocol):
 
     async def retry(self, ids: Sequence[str] | None = None, *, sink: str | None = None) -> list[str]:
         """Send again what was given up: these, or all (to a sink); their ids."""
+
+    async def story(self, event: str) -> Rows:
+        """An event and what became of it; nothing if there is no such event."""
+
+    async def silences(self, *, over: bool = False) -> Rows:
+        """The silences that hold or will, with ``over`` all."""
+
+    async def silence(self, wish: Mapping[str, object]) -> Rows:
+        """Add a silence, spelled as `wishes.Silencing`; the one that was added."""
+
+    async def expire(self, ids: Sequence[str]) -> list[str]:
+        """End silences now; the ids of those that held."""
 
 
 class Local:
@@ -52,6 +67,28 @@ class Local:
     async def retry(self, ids: Sequence[str] | None = None, *, sink: str | None = None) -> list[str]:
         """See `Ledger`."""
         return await self._store.transact(lambda tx: tx.resend(time.time(), ids=ids, sink=sink))
+
+    async def story(self, event: str) -> Rows:
+        """See `Ledger`."""
+        found, fate = await self._store.transact(lambda tx: (tx.event(event), tx.fate(event)))
+        return [] if found is None else [dict(shapes.story_json(found, fate))]
+
+    async def silences(self, *, over: bool = False) -> Rows:
+        """See `Ledger`."""
+        now = datetime.now(UTC)
+        found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=over))
+        return [dict(shapes.silence_json(silence, now)) for silence in found]
+
+    async def silence(self, wish: Mapping[str, object]) -> Rows:
+        """See `Ledger`."""
+        now = datetime.now(UTC)
+        silence = Silencing.model_validate_json(json.dumps(wish)).silence(now)
+        await self._store.transact(lambda tx: tx.silence(silence))
+        return [dict(shapes.silence_json(silence, now))]
+
+    async def expire(self, ids: Sequence[str]) -> list[str]:
+        """See `Ledger`."""
+        return await self._store.transact(lambda tx: tx.expire_silences(ids, datetime.now(UTC)))
 
 
 async def read(path: Path, question: Callable[[Ledger], Awaitable[T]]) -> T:

@@ -3,6 +3,6 @@
 from notifier.config.load import load
 from notifier.config.problems import ConfigError, Problem
 from notifier.config.schema import json_schema
-from notifier.config.settings import ProjectSettings, Settings, SinkEntry
+from notifier.config.settings import MatchSettings, ProjectSettings, Settings, SinkEntry
 
-__all__ = ["ConfigError", "Problem", "ProjectSettings", "Settings", "SinkEntry", "json_schema", "load"]
+__all__ = ["ConfigError", "MatchSettings", "Problem", "ProjectSettings", "Settings", "SinkEntry", "json_schema", "load"]

@@ -18,7 +18,7 @@ class Planned:
 
     Attributes:
         lane: Sink and task, or sink and cluster for ``cluster.*``: what is delivered in order, by ``event.sequence``.
-        silence: The id of the silence that stops it; it is kept, and not told.
+        silence: Who stops it and why, see `Silence.words`; it is kept, and not told.
     """
 
     event: Event
@@ -46,5 +46,5 @@ class Audience:
             silence = silenced_by(event, silences, now)
             for sink in sinks_of(event, self.routes):
                 hold = self.holdings.get(sink, AT_ONCE).hold(event, now)
-                planned.append(Planned(event, sink, hold, silence.id if silence else None))
+                planned.append(Planned(event, sink, hold, silence.words if silence else None))
         return tuple(planned)

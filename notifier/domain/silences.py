@@ -29,6 +29,11 @@ class Silence:
     task: str | None = None
     reminders_only: bool = False
 
+    @property
+    def words(self) -> str:
+        """Who silenced it and why."""
+        return f"{self.author}: {self.reason} ({self.id})"
+
     def active(self, now: datetime) -> bool:
         """Whether it holds at a moment; the end is excluded."""
         return self.starts_at <= now < self.ends_at

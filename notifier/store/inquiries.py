@@ -7,7 +7,7 @@ from sqlalchemy import delete, exists, func, select
 
 from notifier.domain.model import Action, Cluster, Event
 from notifier.store import codec, schema
-from notifier.store.rows import ClusterRow, DeliveryRow, State
+from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow, State
 from notifier.store.session import Session, moment
 
 DONE = (State.DELIVERED.value, State.SILENCED.value)
@@ -70,6 +70,29 @@ class Inquiries(Session):
             query = query.where(owed.c.state == state.value)
         rows = self._run(query.order_by(told.c.position.desc(), owed.c.sink).limit(limit))
         return [_delivery_row(row) for row in reversed(list(rows))]
+
+    def event(self, event_id: str) -> Event | None:
+        """An event by its id."""
+        body = self._run(select(schema.event.c.body).where(schema.event.c.id == event_id)).scalar()
+        return None if body is None else codec.event.validate_json(body)
+
+    def fate(self, event: str) -> list[tuple[DeliveryRow, list[AttemptRow]]]:
+        """What became of an event: its deliveries by sink, each with its tries."""
+        owed, told, lane, tried = schema.delivery, schema.event, schema.lane, schema.attempt
+        query = (
+            select(owed, told.c.kind, told.c.body, lane.c.next_at)
+            .join(told, told.c.id == owed.c.event)
+            .join(lane, lane.c.id == owed.c.lane)
+            .where(owed.c.event == event)
+            .order_by(owed.c.sink)
+        )
+        rows = self._run(query).all()
+        tries: dict[str, list[AttemptRow]] = {}
+        ids = [row.id for row in rows]
+        for row in self._run(select(tried).where(tried.c.delivery.in_(ids)).order_by(tried.c.number)):
+            attempt = AttemptRow(row.number, moment(row.ended_at), row.outcome, row.reason, row.detail)
+            tries.setdefault(row.delivery, []).append(attempt)
+        return [(_delivery_row(row), tries.get(row.id, [])) for row in rows]
 
     def counts(self) -> dict[tuple[str, State], int]:
         """How many deliveries each sink has in each state."""

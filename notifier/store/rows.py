@@ -87,6 +87,17 @@ class ClusterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """A try of a delivery that has come to an end."""
+
+    number: int
+    ended_at: datetime
+    outcome: str
+    reason: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryRow:
     """A delivery for people to look at."""
 

@@ -1,5 +1,9 @@
 """Silences as they are kept: those that hold now stop deliveries, those that are over can still be looked at."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
 from notifier.domain.silences import Silence
 from notifier.store import codec, schema, statements
 from notifier.store.session import Session
@@ -12,6 +16,13 @@ class Silences(Session):
         """The silences that hold or will, by their ends; with ``over`` those that ended as well."""
         rows = self._run(statements.SILENCES, {"ends_after": float("-inf") if over else now})
         return [codec.silence.validate_json(row.body) for row in rows]
+
+    def expire_silences(self, ids: Sequence[str], now: datetime) -> list[str]:
+        """End these silences now; the ids of those that had not ended."""
+        held = [silence for silence in self.silences(now.timestamp()) if silence.id in ids]
+        for silence in held:
+            self.silence(replace(silence, ends_at=max(now, silence.starts_at)))
+        return [silence.id for silence in held]
 
     def silence(self, silence: Silence) -> None:
         """Add a silence, or replace the one with its id."""

@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Self, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from notifier.domain.model import Severity
 from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web import shapes
-
-MOST = 200
-"""Rows of an answer, whatever ``limit`` asks for."""
+from notifier.web.wishes import MOST, Expire, Retry, Silencing, said
 
 LARGEST = 2**63 - 1
 """The largest position that both databases hold."""
@@ -24,22 +23,6 @@ SEVERITIES = {severity.word: severity for severity in Severity}
 
 T = TypeVar("T")
 Retried = Callable[[frozenset[str]], None]
-
-
-class Retry(BaseModel):
-    """The body of a retry: either ``ids``, or ``all`` with or without a ``sink``."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-    ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=MOST)] | None = None
-    all: bool = False
-    sink: str | None = None
-
-    @model_validator(mode="after")
-    def _choose(self) -> Self:
-        if (self.ids is None) == (not self.all) or (self.sink is not None and not self.all):
-            raise ValueError('give either {"ids": [...]} or {"all": true, "sink": name or null}')
-        return self
 
 
 class Api:
@@ -61,6 +44,10 @@ class Api:
             web.get("/api/v1/events", self.events),
             web.get("/api/v1/deliveries", self.deliveries),
             web.post("/api/v1/deliveries/retry", self.retry),
+            web.get("/api/v1/events/{id}/story", self.story),
+            web.get("/api/v1/silences", self.silences),
+            web.post("/api/v1/silences", self.silence),
+            web.post("/api/v1/silences/expire", self.expire),
         ]
 
     async def clusters(self, request: web.Request) -> web.Response:
@@ -90,18 +77,53 @@ class Api:
 
     async def retry(self, request: web.Request) -> web.Response:
         """Send dead deliveries again; ``resent`` lists those that were dead."""
-        # A form cannot post JSON, so a foreign page cannot either without asking first.
-        if request.content_type != "application/json":
-            raise web.HTTPUnsupportedMediaType(text="Send application/json.")
-        try:
-            wish = Retry.model_validate_json(await request.read())
-        except ValidationError as error:
-            said = "; ".join(".".join(str(part) for part in fault["loc"]) + ": " + fault["msg"] for fault in error.errors())
-            raise web.HTTPBadRequest(text=said.removeprefix(": ")) from None
+        wish = await _wish(request, Retry)
         resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish))
         if sinks:
             self._retried(sinks)
         return web.json_response({"resent": resent})
+
+    async def story(self, request: web.Request) -> web.Response:
+        """An event and what became of it."""
+        _Query(request, frozenset())
+        wanted = request.match_info["id"]
+        event, fate = await self._store.transact(lambda tx: (tx.event(wanted), tx.fate(wanted)))
+        if event is None:
+            raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
+        return web.json_response({"story": [shapes.story_json(event, fate)]})
+
+    async def silences(self, request: web.Request) -> web.Response:
+        """The silences that hold or will; with ``all=true`` those that are over as well."""
+        query = _Query(request, frozenset({"all"}))
+        now, over = datetime.now(UTC), query.choice("all", {"true": True, "false": False}) or False
+        found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=over))
+        return web.json_response({"silences": [shapes.silence_json(silence, now) for silence in found[-MOST:]]})
+
+    async def silence(self, request: web.Request) -> web.Response:
+        """Add a silence; ``silences`` holds it."""
+        now = datetime.now(UTC)
+        silence = (await _wish(request, Silencing)).silence(now)
+        await self._store.transact(lambda tx: tx.silence(silence))
+        return web.json_response({"silences": [shapes.silence_json(silence, now)]})
+
+    async def expire(self, request: web.Request) -> web.Response:
+        """End silences; ``expired`` lists those that held."""
+        wish, now = await _wish(request, Expire), datetime.now(UTC)
+        expired = await self._store.transact(lambda tx: tx.expire_silences(wish.ids, now))
+        return web.json_response({"expired": expired})
+
+
+_W = TypeVar("_W", bound=BaseModel)
+
+
+async def _wish(request: web.Request, kind: type[_W]) -> _W:
+    # A form cannot post JSON, so a foreign page cannot either without asking first.
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send application/json.")
+    try:
+        return kind.model_validate_json(await request.read())
+    except ValidationError as error:
+        raise web.HTTPBadRequest(text=said(error)) from None
 
 
 def _resend(transaction: Transaction, wish: Retry) -> tuple[list[str], frozenset[str]]:

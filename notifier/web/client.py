@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -68,6 +69,22 @@ class Remote:
         """
         wish: dict[str, object] = {"all": True, "sink": sink} if ids is None else {"ids": list(ids)}
         return [str(found) for found in await self._ask("POST", "deliveries/retry", "resent", json=wish)]
+
+    async def story(self, event: str) -> Rows:
+        """An event and what became of it, as `shapes.story_json`, alone in a list. Raises `RemoteError`."""
+        return await self._ask("GET", f"events/{quote(event, safe='')}/story", "story")
+
+    async def silences(self, *, over: bool = False) -> Rows:
+        """The silences that hold or will, with ``over`` all, as `shapes.silence_json`. Raises `RemoteError`."""
+        return await self._ask("GET", "silences", "silences", params={"all": "true"} if over else {})
+
+    async def silence(self, wish: Mapping[str, object]) -> Rows:
+        """Add a silence, as `wishes.Silencing` spells it; the one that was added. Raises `RemoteError`."""
+        return await self._ask("POST", "silences", "silences", json=wish)
+
+    async def expire(self, ids: Sequence[str]) -> list[str]:
+        """End silences; the ids of those that held. Raises `RemoteError`."""
+        return [str(found) for found in await self._ask("POST", "silences/expire", "expired", json={"ids": list(ids)})]
 
     async def _rows(self, what: str, query: Mapping[str, str | None]) -> Rows:
         return await self._ask("GET", what, what, params={name: value for name, value in query.items() if value is not None})

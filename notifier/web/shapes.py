@@ -3,11 +3,15 @@
 A contract like `render.payload`: fields may be added, none may change. Absent things are null, moments are ISO 8601 in UTC.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Event, Outage, Stage, Task
 from notifier.domain.progress import progress
 from notifier.domain.render import Json, iso, payload
-from notifier.store.rows import ClusterRow, DeliveryRow
+from notifier.domain.silences import Silence
+from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow
 
 
 def event_json(position: int, event: Event) -> Json:
@@ -30,6 +34,47 @@ def delivery_json(row: DeliveryRow) -> Json:
         "next_at": iso(row.next_at),
         "reason": row.reason,
         "detail": row.detail,
+    }
+
+
+def story_json(event: Event, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptRow]]]) -> Json:
+    """An event and what became of it: every delivery with every try."""
+    return {
+        "event": payload(event),
+        "deliveries": [{**delivery_json(row), "tries": [_attempt_json(attempt) for attempt in tries]} for row, tries in fate],
+    }
+
+
+def _attempt_json(attempt: AttemptRow) -> Json:
+    return {
+        "number": attempt.number,
+        "ended_at": iso(attempt.ended_at),
+        "outcome": attempt.outcome,
+        "reason": attempt.reason,
+        "detail": attempt.detail,
+    }
+
+
+def silence_json(silence: Silence, now: datetime) -> Json:
+    """A silence, and whether it holds now. The matcher is spelled as the configuration spells it."""
+    matcher = silence.matcher
+    return {
+        "id": silence.id,
+        "match": {
+            "kind": list(matcher.kind),
+            "severity": f"{matcher.severity.lowest.word}..{matcher.severity.highest.word}",
+            "labels": {name: list(globs) for name, globs in matcher.labels.items()},
+            "cluster": list(matcher.cluster),
+            "project": list(matcher.project),
+            "action": list(matcher.action),
+        },
+        "task": silence.task,
+        "reminders_only": silence.reminders_only,
+        "starts_at": iso(silence.starts_at),
+        "ends_at": iso(silence.ends_at),
+        "author": silence.author,
+        "reason": silence.reason,
+        "active": silence.active(now),
     }
 
 

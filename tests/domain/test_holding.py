@@ -133,8 +133,8 @@ def test_a_plan_keeps_the_order_of_the_events_and_says_when_to_whom_and_what_is_
     assert [(each.event, each.sink, each.silence) for each in planned] == [
         (outage, "team", None),
         (outage, "hook", None),
-        (failed, "team", "s-1"),
-        (failed, "hook", "s-1"),
+        (failed, "team", "lin: planned work (s-1)"),
+        (failed, "hook", "lin: planned work (s-1)"),
     ]
     assert failed.task is not None
     assert [each.lane for each in planned] == [

@@ -1,0 +1,71 @@
+"""Who is told of what, and why not: the routes of a configuration asked about an event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from notifier.config import Settings
+from notifier.domain.model import Action, Cluster, Event, Kind, Nodes, TaskFacts
+from notifier.domain.samples import sample
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one route says to an event: its sinks, and its refusal, None where it matches. ``number`` counts from 1."""
+
+    number: int
+    sinks: tuple[str, ...]
+    refusal: str | None
+
+
+def ask(settings: Settings, event: Event) -> list[Answer]:
+    """Every route's answer, in their order."""
+    return [Answer(number, route.sinks, route.match.refusal(event)) for number, route in enumerate(settings.routes, start=1)]
+
+
+def why_not(answers: list[Answer], sink: str) -> str | None:
+    """Why a sink is not told, in words; None if it is."""
+    naming = [answer for answer in answers if sink in answer.sinks]
+    if any(answer.refusal is None for answer in naming):
+        return None
+    if not naming:
+        return "no route names it"
+    return "; ".join(f"route {answer.number}: {answer.refusal}" for answer in naming)
+
+
+def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action | None) -> Event:
+    """An event as it would be told of a cluster of the configuration: the named one, else the first.
+
+    Raises:
+        LookupError: There is no such cluster.
+    """
+    watched = [each for project in settings.projects for each in project.watched]
+    chosen = next((each for each in watched if cluster is None or cluster in {each.name, each.id}), None)
+    if chosen is None:
+        raise LookupError(f"there is no cluster {cluster!r}; there is {', '.join(each.name for each in watched)}")
+    event = replace(sample(kind).event, cluster=chosen)
+    if action is not None and event.task is not None:
+        event = replace(event, task=replace(event.task, action=action))
+    return event
+
+
+def recalled(row: Mapping[str, Any]) -> Event:
+    """An event that was printed, with all that a route can ask for."""
+    cluster, task = row["cluster"], row["task"]
+    facts = None
+    if task is not None:
+        nodes = Nodes(task["nodes"]["total"], tuple(task["nodes"]["completed"]), tuple(task["nodes"]["in_flight"]))
+        facts = TaskFacts(
+            task["id"], Action(task["action"]), task["status"], task["attempt"], None, None, nodes, task["target"], None
+        )
+    return Event(
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        sequence=row["sequence"],
+        time=datetime.fromisoformat(row["time"]),
+        observed_at=datetime.fromisoformat(row["observed_at"]).astimezone(UTC),
+        cluster=Cluster(cluster["id"], cluster["name"], cluster["region"], cluster["project"], "", cluster["labels"]),
+        task=facts,
+        observed=row["observed"],
+    )
