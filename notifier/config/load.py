@@ -140,7 +140,7 @@ class _Sinks:
             served.type,
             settings,
             served.timeout,
-            served.rate,
+            served.rate or getattr(kind, "default_rate", None),
             served.concurrency or usual,
             policy.policy,
             digest=served.digest or 0.0,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr, field_validator
@@ -92,6 +92,8 @@ class Settings(SinkSettings):
         headers: Sent with every request, such as ``Authorization``. The values are shown nowhere.
         ca_file: Certificates (PEM) to trust instead of the system's.
     """
+
+    default_concurrency: ClassVar[int] = 4
 
     url: Annotated[SecretStr, AfterValidator(_url)]
     secret: Annotated[

@@ -105,7 +105,21 @@ async def test_the_demo_tells_its_story_and_ends() -> None:
 
 
 def test_help_is_there_for_every_command() -> None:
-    commands = ["run", "demo", "check", "test", "poll", "events", "deliveries", "simulate", "schema", "migrate", "explain", "routes", "silence"]
+    commands = [
+        "run",
+        "demo",
+        "check",
+        "test",
+        "poll",
+        "events",
+        "deliveries",
+        "simulate",
+        "schema",
+        "migrate",
+        "explain",
+        "routes",
+        "silence",
+    ]
     for command in ([], *([name] for name in commands)):
         found = subprocess.run([sys.executable, "-m", "notifier", *command, "--help"], capture_output=True, text=True, check=True)
         assert found.stdout.startswith("Usage:"), found.stderr

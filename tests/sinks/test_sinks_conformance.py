@@ -7,12 +7,14 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import fake_slack
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from notifier.sinks import console, webhook
+from notifier.sinks import console, slack, webhook
 from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -101,3 +103,26 @@ class TestWebhook(SinkConformance):
         finally:
             with suppress(asyncio.CancelledError):
                 await server.close()
+
+
+class TestSlack(SinkConformance):
+    sink_class = slack.Sink
+    settings_class = slack.Settings
+    secrets = (fake_slack.TOKEN,)
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        def fault(method: str, arguments: dict[str, Any]) -> str | None:
+            if receiver.behaviour is Behaviour.FAILS:
+                return "service_unavailable"
+            if receiver.behaviour is Behaviour.HANGS:
+                return "hang"
+            if method.startswith("chat."):
+                shown = "\n".join([arguments["text"], *fake_slack.texts(arguments["blocks"])])
+                receiver.received.append(Received(shown, arguments["metadata"]["event_payload"]["delivery"]))
+            return None
+
+        async with fake_slack.slack(fault) as workspace:
+            settings = {"token": fake_slack.TOKEN, "channel": fake_slack.CHANNEL, "base_url": workspace.url}
+            receiver = Receiver(settings)
+            yield receiver
