@@ -1,8 +1,8 @@
 """One POST to a receiver that is not trusted: for every sink that speaks HTTP.
 
 What it settles for all of them: whether the receiver can have read the message when something went wrong on the way, how much
-of an answer is read and how long, and that nothing of an answer is repeated that a log must not hold. What a status means is the
-sink's.
+of an answer is read and how long, that nothing of an answer is repeated that a log must not hold, and what a status means where
+the receiver has no words of its own.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from urllib.parse import quote
 
 import aiohttp
@@ -62,6 +63,38 @@ class Answer:
         """The answer in one line for a person."""
         target = f", redirects to {self.redirect}" if self.redirect else ""
         return f"HTTP {self.status}{target}" + (f": {self.excerpt}" if self.excerpt else "")
+
+
+_REJECTED: Mapping[int, tuple[DeliveryReason, Scope]] = {
+    HTTPStatus.UNAUTHORIZED: (DeliveryReason.REFUSED, Scope.SINK),
+    HTTPStatus.FORBIDDEN: (DeliveryReason.REFUSED, Scope.SINK),
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (DeliveryReason.REFUSED, Scope.SINK),
+    HTTPStatus.NOT_FOUND: (DeliveryReason.MISSING, Scope.SINK),
+    HTTPStatus.METHOD_NOT_ALLOWED: (DeliveryReason.MISSING, Scope.SINK),
+    HTTPStatus.GONE: (DeliveryReason.GONE, Scope.SINK),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (DeliveryReason.TOO_LARGE, Scope.EVENT),
+}
+_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+
+
+def failure(answer: Answer) -> DeliveryError | None:
+    """What an answer means, by its status; None: the receiver has taken the message."""
+    status, wait = answer.status, answer.retry_after
+    match status // 100:
+        case 2:
+            return None
+        case 3:
+            return DeliveryError(Outcome.RETRY, DeliveryReason.REDIRECT, answer.words, scope=Scope.SINK)
+        case 4 if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return DeliveryError(Outcome.RETRY, DeliveryReason.THROTTLED, answer.words, scope=Scope.SINK, retry_after=wait)
+        case 4 if status not in _LATER:
+            reason, scope = _REJECTED.get(status, (DeliveryReason.INVALID, Scope.EVENT))
+            return DeliveryError(Outcome.REJECTED, reason, answer.words, scope=scope)
+        case 4 | 5:
+            overloaded = status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None
+            scope = Scope.SINK if overloaded else Scope.EVENT
+            return DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, answer.words, scope=scope, retry_after=wait)
+    return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
 
 
 async def post(

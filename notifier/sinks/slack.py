@@ -17,10 +17,9 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event, Kind
 from notifier.domain.plain_text import json_line
 from notifier.sinks.contract import SinkSettings, Surroundings
-from notifier.sinks.posting import Mask, post, secrets_of
+from notifier.sinks.posting import Mask, failure, post, secrets_of
 from notifier.sinks.slack_calls import Calls, MessageGone
 from notifier.sinks.slack_card import Card
-from notifier.sinks.webhook import failure
 
 Place = Literal["root", "thread", "channel"]
 

@@ -12,7 +12,6 @@ import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from types import TracebackType
 from typing import Annotated, ClassVar, Self
 from urllib.parse import quote
@@ -20,12 +19,11 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr, field_validator
 from yarl import URL
 
-from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.plain_text import json_line, one_line
 from notifier.domain.render import iso, payload
 from notifier.sinks.contract import SinkSettings, Surroundings
-from notifier.sinks.posting import Answer, Mask, post, secrets_of
+from notifier.sinks.posting import Mask, failure, post, secrets_of
 
 PREFIX = "whsec_"
 KEY_SIZES = range(24, 65)
@@ -33,17 +31,6 @@ KEY_SIZES = range(24, 65)
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "connection", "expect"})
-
-_REJECTED: Mapping[int, tuple[DeliveryReason, Scope]] = {
-    HTTPStatus.UNAUTHORIZED: (DeliveryReason.REFUSED, Scope.SINK),
-    HTTPStatus.FORBIDDEN: (DeliveryReason.REFUSED, Scope.SINK),
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (DeliveryReason.REFUSED, Scope.SINK),
-    HTTPStatus.NOT_FOUND: (DeliveryReason.MISSING, Scope.SINK),
-    HTTPStatus.METHOD_NOT_ALLOWED: (DeliveryReason.MISSING, Scope.SINK),
-    HTTPStatus.GONE: (DeliveryReason.GONE, Scope.SINK),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (DeliveryReason.TOO_LARGE, Scope.EVENT),
-}
-_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 
 
 def _url(value: SecretStr) -> SecretStr:
@@ -197,26 +184,6 @@ def signed(keys: Sequence[bytes], identity: str, timestamp: int, data: bytes) ->
     content = b"%s.%d.%s" % (identity.encode(), timestamp, data)
     signatures = [base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in keys]
     return headers | ({"webhook-signature": " ".join(f"v1,{signature}" for signature in signatures)} if signatures else {})
-
-
-def failure(answer: Answer) -> DeliveryError | None:
-    """What an answer means, by its status; None: the receiver has taken the message."""
-    status, wait = answer.status, answer.retry_after
-    match status // 100:
-        case 2:
-            return None
-        case 3:
-            return DeliveryError(Outcome.RETRY, DeliveryReason.REDIRECT, answer.words, scope=Scope.SINK)
-        case 4 if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return DeliveryError(Outcome.RETRY, DeliveryReason.THROTTLED, answer.words, scope=Scope.SINK, retry_after=wait)
-        case 4 if status not in _LATER:
-            reason, scope = _REJECTED.get(status, (DeliveryReason.INVALID, Scope.EVENT))
-            return DeliveryError(Outcome.REJECTED, reason, answer.words, scope=scope)
-        case 4 | 5:
-            overloaded = status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None
-            scope = Scope.SINK if overloaded else Scope.EVENT
-            return DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, answer.words, scope=scope, retry_after=wait)
-    return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
 
 
 def _written(secret: str) -> tuple[str, str, str]:

@@ -279,8 +279,8 @@ async def test_check_says_which_scopes_are_missing_and_what_for() -> None:
 @asynccontextmanager
 async def hooked(answer: Handler) -> AsyncIterator[tuple[Hook, Sink]]:
     async with hook(answer) as receiver, open_session(total=2.0) as session:
-        async with Sink(Settings.model_validate({"url": receiver.url}), Surroundings("team", session)) as sink:
-            yield receiver, sink
+        settled = Settings.model_validate({"url": receiver.url})
+        yield receiver, Sink(settled, Surroundings("team", session))
 
 
 async def test_a_webhook_is_what_it_is_one_post_a_message() -> None:
@@ -301,7 +301,7 @@ async def test_a_webhook_that_does_not_say_ok_has_not_taken_it(status: int, text
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=text, status=status)
 
-    async with hooked(answer) as (receiver, sink):
+    async with hooked(answer) as (_, sink):
         with pytest.raises(DeliveryError) as failure:
             await told(sink, Kind.TASK_FAILED)
     assert failure.value.outcome is outcome

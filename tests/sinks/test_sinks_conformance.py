@@ -7,14 +7,19 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
 from typing import Any
 
 import fake_slack
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from mail_server import Server, mail_server
 
-from notifier.sinks import console, slack, webhook
+from notifier.sinks import console, pagerduty, slack, webhook
+from notifier.sinks import email as email_sink
 from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -126,3 +131,81 @@ class TestSlack(SinkConformance):
             settings = {"token": fake_slack.TOKEN, "channel": fake_slack.CHANNEL, "base_url": workspace.url}
             receiver = Receiver(settings)
             yield receiver
+
+
+class TestPagerDuty(SinkConformance):
+    sink_class = pagerduty.Sink
+    settings_class = pagerduty.Settings
+    secrets = ("canary6789abcdef0123456789abcdef",)
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        async def answer(request: web.Request) -> web.StreamResponse:
+            body = await request.json()
+            if receiver.behaviour is Behaviour.FAILS:
+                return web.Response(status=503, text=f"not now {body['routing_key']}")
+            if receiver.behaviour is Behaviour.HANGS:
+                await asyncio.Event().wait()
+            # A change event has no key; PagerDuty shows it again.
+            details = body["payload"]["custom_details"] if "payload" in body else {}
+            receiver.received.append(Received(await request.text(), str(details.get("id"))))
+            return web.json_response({"status": "success"}, status=202)
+
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", answer)
+        server = TestServer(app, port=0)
+        await server.start_server(shutdown_timeout=0.1, access_log=None)
+        receiver = Receiver({"routing_key": self.secrets[0], "base_url": str(server.make_url("/")).rstrip("/")})
+        try:
+            yield receiver
+        finally:
+            with suppress(asyncio.CancelledError):
+                await server.close()
+
+
+class TestEmail(SinkConformance):
+    sink_class = email_sink.Sink
+    settings_class = email_sink.Settings
+    secrets = ("secret-canary",)
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        async with mail_server() as server:
+            receiver = Postbox(
+                {
+                    "host": "127.0.0.1",
+                    "port": server.port,
+                    "tls": "none",
+                    "from": "css@example.com",
+                    "to": ["ops@example.com"],
+                    "username": "css",
+                    "password": "secret-canary",
+                },
+                server=server,
+            )
+            yield receiver
+
+
+@dataclass(slots=True)
+class Postbox(Receiver):
+    """What a mail server took, read as a mail program reads it."""
+
+    server: Server = field(default_factory=Server)
+
+    def __setattr__(self, name: str, value: object) -> None:  # type: ignore[explicit-override]
+        object.__setattr__(self, name, value)
+        if name == "behaviour":
+            with suppress(AttributeError):  # While it is being made, the server comes last.
+                self.server.hang = value is Behaviour.HANGS
+                self.server.data = "451 not now" if value is Behaviour.FAILS else "250 OK"
+
+    def __getattribute__(self, name: str) -> object:  # type: ignore[explicit-override]
+        if name == "received":
+            return [letter(content) for _, content in self.server.mails]
+        return object.__getattribute__(self, name)
+
+
+def letter(content: bytes) -> Received:
+    mail = message_from_bytes(content, policy=default)
+    bodies = [part.get_content() for part in mail.walk() if part.get_content_maintype() == "text"]
+    return Received("\n".join([str(mail["Subject"]), *bodies]), str(mail["Message-ID"]))

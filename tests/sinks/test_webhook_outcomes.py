@@ -25,8 +25,8 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.sinks import posting
 from notifier.sinks.contract import Surroundings
-from notifier.sinks.posting import Answer
-from notifier.sinks.webhook import Settings, Sink, failure
+from notifier.sinks.posting import Answer, failure
+from notifier.sinks.webhook import Settings, Sink
 
 MESSAGE = sample(Kind.TASK_FAILED)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

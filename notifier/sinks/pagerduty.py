@@ -1,0 +1,187 @@
+"""PagerDuty, Events API v2: an incident for each condition that lasts, a change event for the rest.
+
+A failed task, a stalled task and a cluster that cannot be watched are conditions: each has one ``dedup_key``, so that what is
+told twice opens nothing twice. A retry that runs acknowledges the failure, since somebody has acted; it is resolved when the task
+succeeds. Messages of a task go out in order, so nothing is opened again behind its end.
+
+Guarantee: incidents effectively once, change events (which have no key) at least once. The API: developer.pagerduty.com/docs,
+"Send an alert event" and "Send a change event".
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from types import TracebackType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr
+from yarl import URL
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.message import Message, Receipt
+from notifier.domain.model import Event, Kind, Severity
+from notifier.domain.plain_text import json_line, one_line
+from notifier.domain.render import iso, payload
+from notifier.sinks.contract import SinkSettings, Surroundings
+from notifier.sinks.posting import Answer, Mask, failure, post
+
+SUMMARY = 1024
+"""Characters of a summary that PagerDuty takes."""
+
+LARGEST = 400_000
+"""Bytes of a body; PagerDuty takes 512 KB."""
+
+THROTTLED = 120.0
+"""Seconds to wait after a 429 that does not say: PagerDuty asks for "a backoff of a few minutes"."""
+
+OPENS: Mapping[Kind, str] = {
+    Kind.TASK_FAILED: "failure",
+    Kind.TASK_PARTIALLY_FAILED: "failure",
+    Kind.TASK_STALLED: "stall",
+    Kind.CLUSTER_UNREACHABLE: "unreachable",
+}
+ENDS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.TASK_FAILED: ("stall",),
+    Kind.TASK_PARTIALLY_FAILED: ("stall",),
+    Kind.TASK_RETRIED: ("stall",),
+    Kind.TASK_RESUMED: ("stall",),
+    Kind.TASK_SUCCEEDED: ("failure", "stall"),
+    Kind.CLUSTER_RECOVERED: ("unreachable",),
+}
+SEVERITIES: Mapping[Severity, str] = {
+    Severity.DEBUG: "info",
+    Severity.INFO: "info",
+    Severity.WARNING: "warning",
+    Severity.ERROR: "error",
+    Severity.CRITICAL: "critical",
+}
+
+Action = Literal["trigger", "acknowledge", "resolve"]
+
+
+class Settings(SinkSettings):
+    """An integration of the type "Events API v2".
+
+    Attributes:
+        routing_key: Its integration key: 32 characters.
+        base_url: Of the API; the service region EU has ``https://events.eu.pagerduty.com``.
+    """
+
+    routing_key: Annotated[SecretStr, Field(min_length=32, max_length=32)]
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=300)] = "https://events.pagerduty.com"
+
+
+class Sink:
+    """Opens, acknowledges and resolves incidents. The receipt remembers which of a task's conditions are open."""
+
+    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+        self._key = settings.routing_key.get_secret_value()
+        self._base = settings.base_url.rstrip("/")
+        self._session = surroundings.session
+        self._page = surroundings.page
+        self._mask = Mask([self._key])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass  # the session is lent
+
+    async def send(self, message: Message, last: Receipt | None) -> Receipt:
+        """Tell PagerDuty what follows from the event.
+
+        Raises:
+            DeliveryError: Not all of it was confirmed. All but change events may be told again without harm.
+        """
+        # A test, a drill or a replay has keys of its own and touches no real incident.
+        held = set() if last is None or message.mark else {name for name in last.fields.get("open", "").split(",") if name}
+        quiet = True
+        for action, condition in list(self._steps(message.event, held)):
+            await self._enqueue("/v2/enqueue", self._alert(message, action, condition))
+            quiet = False
+            if action == "trigger":
+                held.add(condition)
+            elif action == "resolve":
+                held.discard(condition)
+        if quiet or message.event.kind is Kind.TASK_SUCCEEDED:
+            await self._enqueue("/v2/change/enqueue", self._change(message))
+        return Receipt({"open": ",".join(sorted(held))} if not message.mark else {})
+
+    def _steps(self, event: Event, held: set[str]) -> Iterator[tuple[Action, str]]:
+        for condition in ENDS.get(event.kind, ()):
+            # Whether a cluster's outage was told by us is not always known; to resolve what is not open does no harm.
+            if condition in held or event.kind is Kind.CLUSTER_RECOVERED:
+                yield "resolve", condition
+        if opened := OPENS.get(event.kind):
+            yield "trigger", opened
+        if event.kind is Kind.TASK_RETRIED and "failure" in held:
+            yield "acknowledge", "failure"
+
+    def _alert(self, message: Message, action: Action, condition: str) -> dict[str, Any]:
+        alert: dict[str, Any] = {"event_action": action, "dedup_key": dedup_key(message, condition)}
+        if action != "trigger":
+            return alert
+        event = message.event
+        alert |= {"payload": self._payload(message), "client": "css-upgrade-notifier", "links": self._links()}
+        alert["payload"] |= {
+            "severity": "info" if message.mark else SEVERITIES[event.severity],
+            "component": one_line(event.node or event.cluster.name, 255) or "-",
+            "group": one_line(event.cluster.name, 255) or "-",
+            "class": condition,
+        }
+        if self._page is not None:
+            alert["client_url"] = self._page
+        return alert
+
+    def _change(self, message: Message) -> dict[str, Any]:
+        return {"payload": self._payload(message), "links": self._links()}
+
+    def _payload(self, message: Message) -> dict[str, Any]:
+        mark = f"[{message.mark}] " if message.mark else ""
+        return {
+            "summary": one_line(f"{mark}{message.title}: {message.summary}", SUMMARY),
+            "source": one_line(message.event.cluster.id, 255) or "-",
+            "timestamp": iso(message.event.time),
+            "custom_details": payload(message.event),
+        }
+
+    def _links(self) -> list[dict[str, str]]:
+        return [] if self._page is None else [{"href": self._page, "text": "Status page"}]
+
+    async def _enqueue(self, path: str, body: dict[str, Any]) -> None:
+        data = json_line({"routing_key": self._key, **body}).encode()
+        if len(data) > LARGEST:
+            body["payload"]["custom_details"] = {"summary": body["payload"]["summary"]}
+            data = json_line({"routing_key": self._key, **body}).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = await post(self._session, URL(self._base + path), data, headers, mask=self._mask)
+        if error := judged(answer):
+            raise error
+
+
+def dedup_key(message: Message, condition: str) -> str:
+    """What PagerDuty knows a condition by: the same for a task (or a cluster) and condition, for good. At most 255 characters."""
+    about = message.event.thread if message.mark is None else f"{message.mark}/{message.id}"
+    return f"css-{sha256(about.encode('utf-8', 'replace')).hexdigest()[:40]}-{condition}"
+
+
+def judged(answer: Answer) -> DeliveryError | None:
+    """What an answer means; only 202 with ``status: success`` says that the event was taken."""
+    if answer.status == 202:  # noqa: PLR2004 - HTTP's own number
+        if _says_success(answer.excerpt):
+            return None
+        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
+    if answer.status == 400 and "routing key" in answer.excerpt.lower():  # noqa: PLR2004 - likewise
+        return DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, answer.words, scope=Scope.SINK)
+    if answer.status == 429:  # noqa: PLR2004 - likewise
+        after = answer.retry_after or THROTTLED
+        return DeliveryError(Outcome.RETRY, DeliveryReason.THROTTLED, answer.words, scope=Scope.SINK, retry_after=after)
+    return failure(answer) or DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
+
+
+def _says_success(excerpt: str) -> bool:
+    try:
+        said = json.loads(excerpt)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("status") == "success"
