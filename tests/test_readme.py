@@ -17,6 +17,8 @@ ENVIRONMENT = {
     "HUAWEICLOUD_SDK_AK": "AK",
     "HUAWEICLOUD_SDK_SK": "SK",
     "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "SLACK_BOT_TOKEN": "xoxb-0123456789",
+    "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",
 }
 COMMANDS = [line for language, text in FENCES if not language for line in text.splitlines()]
 

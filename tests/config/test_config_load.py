@@ -21,6 +21,8 @@ EXAMPLE_ENVIRON = {
     "HUAWEICLOUD_SDK_AK": "AK",
     "HUAWEICLOUD_SDK_SK": "SK",
     "WEBHOOK_SECRET": "whsec_" + "c2VjcmV0" * 4,
+    "SLACK_BOT_TOKEN": "xoxb-0123456789",
+    "PAGERDUTY_ROUTING_KEY": "0123456789abcdef" * 2,
     "NOTIFIER_TOKEN": "0123456789abcdef",
 }
 
@@ -173,7 +175,7 @@ def test_the_endpoints_of_regions_are_asked_for_only_where_none_is_given(tmp_pat
 
 def test_the_example_is_good_with_the_real_sinks() -> None:
     settings = load(EXAMPLE, sink_settings=lambda name: registry.load(name).settings, environ=EXAMPLE_ENVIRON)
-    assert [sink.type for sink in settings.sinks] == ["console", "webhook"]
+    assert [sink.type for sink in settings.sinks] == ["console", "webhook", "slack", "pagerduty", "email"]
     assert settings.warnings == ()
 
 
