@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifier.domain import identity
-from notifier.domain.doubt import RANK, doubtful, outdated
+from notifier.domain.doubt import RANK, doubtful, newer, outdated
 from notifier.domain.known import Known, KnownTask, Marks, TaskKey
 from notifier.domain.model import (
     FAILURES,
@@ -332,8 +332,11 @@ def _attempts(before: KnownTask | None, task: Task) -> range:
     counted = task.executions is not None and task.executions > (before.executions or 1)
     if counted:
         last = max(last, task.executions or 1)
-    if last == before.attempt and task.status == Status.RUNNING and before.endings & FAILURES:
-        last += 1
+    if last == before.attempt and before.endings & FAILURES:
+        # Where nothing is counted, an end that shows more than the failure before it is the end of another attempt.
+        uncounted = before.executions is None and task.executions is None
+        ended_anew = uncounted and task.status in TERMINAL and newer(before.task, task)
+        last += task.status == Status.RUNNING or ended_anew
     return range(before.attempt, last + 1)
 
 

@@ -35,11 +35,11 @@ def doubtful(before: KnownTask, task: Task) -> str | None:
     if task.current_node in old.completed and old.current_node in old.in_flight:
         return "at a node that was left behind"
     if task.status == Status.RUNNING and before.endings:
-        return None if _newer(old, task) else "running, with nothing newer than its failure"
+        return None if newer(old, task) else "running, with nothing newer than its failure"
     return "a stage went back" if _went_back(old, task) else None
 
 
-def _newer(failed: Task, task: Task) -> bool:
+def newer(failed: Task, task: Task) -> bool:
     """Whether an answer that says RUNNING after a failure shows anything that the failed one did not."""
     if task.started_at and failed.started_at and task.started_at > failed.started_at:
         return True

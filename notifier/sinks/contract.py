@@ -30,8 +30,7 @@ class Surroundings:
         name: The sink's name in the configuration, for its own words only.
         session: The one HTTP session: no redirects, TLS verified, addresses guarded. A sink opens no other.
         timeout: Seconds that one ``send`` may take; the engine cancels it afterwards.
-        words: In which language and time zone the sink speaks to people. ``message.title``, ``summary`` and ``facts`` are in
-            these words already.
+        words: In which language and time zone the sink speaks to people.
         page: The address of the status page as people reach it, without a slash at its end; None where there is none.
     """
 

@@ -46,6 +46,7 @@ _HTML = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True
 <body style="margin:0;padding:24px;background:#f4f5f7;font:15px/1.5 -apple-system,'Segoe UI',Roboto,'Noto Sans SC',sans-serif;color:#1c2128">
 <div style="max-width:640px;margin:0 auto;background:#ffffff;border-radius:8px;border-top:6px solid {{ colour }};padding:24px">
 <p style="margin:0 0 4px;font-size:20px;font-weight:600">{{ title }}</p>
+<p style="margin:0 0 12px;color:#57606a;font-size:13px">{{ moment }}</p>
 <p style="margin:0 0 16px">{{ summary }}</p>
 {% if share is not none %}
 <div style="background:#e4e7eb;border-radius:6px;height:12px;margin:0 0 16px"><div style="background:{{ colour }};border-radius:6px;\
@@ -103,7 +104,16 @@ def notes(message: Message, words: Words) -> list[str]:
 def text(message: Message, words: Words, page: str | None) -> str:
     """The plain text."""
     facts = [f"{label}: {one_line(value, LONGEST)}" for label, value in message.facts]
-    lines = [_title(message), "", one_line(message.summary, LONGEST), "", *facts, "", *notes(message, words)]
+    lines = [
+        _title(message),
+        words.moment(message.event.time),
+        "",
+        one_line(message.summary, LONGEST),
+        "",
+        *facts,
+        "",
+        *notes(message, words),
+    ]
     return "\n".join([*lines, *([page] if page else [])]).rstrip() + "\n"
 
 
@@ -114,6 +124,7 @@ def html(message: Message, words: Words, page: str | None) -> str:
         language=words.language,
         colour=COLOURS[message.event.severity],
         title=_title(message),
+        moment=words.moment(message.event.time),
         summary=one_line(message.summary, LONGEST),
         share=None if progress is None else round(progress * 100),
         facts=[(label, one_line(value, LONGEST)) for label, value in message.facts],

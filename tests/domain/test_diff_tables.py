@@ -365,6 +365,29 @@ def test_a_count_that_stays_behind_does_not_hide_a_retry() -> None:
     assert watch.events[0].task.attempt == 3
 
 
+@pytest.mark.parametrize(
+    ("again", "end"),
+    [
+        (task(FAILED, stage(1, FAILED, 12, 29), executions=None, in_flight=("a",), current_node="a"), "task.failed"),
+        (task(SUCCESS, executions=None, completed=("a", "b", "c"), ended_at=at(30)), "task.succeeded"),
+        (task(FAILED, executions=None, completed=("a",), ended_at=at(30)), "task.failed"),
+    ],
+)
+def test_an_uncounted_attempt_that_nobody_saw_run_is_told_by_its_end(again: Task, end: str) -> None:
+    watch = Watch()
+    watch.poll(failed_at_stage_1(executions=None))
+    told = watch.poll(replace(again, ended_at=at(30)))
+    assert told[0] == "task.retried"
+    assert told[-1] == end
+    assert watch.poll(replace(again, ended_at=at(30))) == []
+
+
+def test_the_end_of_an_uncounted_failure_that_is_only_dated_anew_is_no_other_attempt() -> None:
+    watch = Watch()
+    watch.poll(failed_at_stage_1(executions=None))
+    assert watch.poll(failed_at_stage_1(executions=None, ended_at=at(30))) == []
+
+
 def test_a_retry_of_another_node_of_the_batch_begins_afresh() -> None:
     watch = Watch()
     batch = ("a", "b")

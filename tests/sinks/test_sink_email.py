@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from mail_server import Server, certificate, mail_server, serving
@@ -93,13 +94,14 @@ async def test_a_task_is_one_conversation_and_a_repeat_is_the_same_mail() -> Non
 
 async def test_it_speaks_chinese() -> None:
     message = news(Kind.CLUSTER_UNREACHABLE, skipped=1)
-    async with mail_server() as server, mailer(server, Words("zh")) as sink:
+    async with mail_server() as server, mailer(server, Words("zh", ZoneInfo("Asia/Shanghai"))) as sink:
         await sink.send(message, None)
     mail = parsed(server.mails[0][1])
     assert mail["Subject"] == "sample-cluster: 监控"
     body = mail.get_body(("html",))
     assert body is not None
     assert "此前有 1 条消息未能送达" in body.get_content()
+    assert message.event.time.astimezone(ZoneInfo("Asia/Shanghai")).strftime("%H:%M:%S CST") in body.get_content()
 
 
 @pytest.mark.parametrize(
