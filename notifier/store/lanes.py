@@ -81,9 +81,19 @@ class Lanes(Session):
         self._conclude(claim, now, "delivered", state=State.DELIVERED, receipt=document, uncertain=False)
 
     def postponed(
-        self, claim: Claim, until: float, now: float, *, outcome: str, reason: str, detail: str, uncertain: bool, counted: bool
+        self,
+        claim: Claim,
+        until: float,
+        now: float,
+        *,
+        outcome: str,
+        reason: str,
+        detail: str,
+        uncertain: bool,
+        counted: bool,
+        receipt: Receipt | None = None,
     ) -> None:
-        """Settle: try again at ``until``. Raises `Fenced`."""
+        """Settle: try again at ``until``, with ``receipt`` as progress if this try made any. Raises `Fenced`."""
         self._settle(claim, now, {}, until)
         tries = claim.tries + counted
         changes = {
@@ -92,13 +102,17 @@ class Lanes(Session):
             "uncertain": uncertain or claim.uncertain,
             "reason": reason,
             "detail": detail,
+            **_progress(receipt),
         }
         self._conclude(claim, now, outcome, final=False, **changes)
 
-    def buried(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
-        """Settle: given up, kept. Raises `Fenced`."""
-        self._settle(claim, now, {"skipped": schema.lane.c.skipped + 1})
-        self._conclude(claim, now, outcome, state=State.DEAD, reason=reason, detail=detail)
+    def buried(
+        self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str, receipt: Receipt | None = None
+    ) -> None:
+        """Settle: given up, kept. With a ``receipt`` it has arrived in part, and was not skipped. Raises `Fenced`."""
+        progress = _progress(receipt)
+        self._settle(claim, now, {**progress, "skipped": 0} if progress else {"skipped": schema.lane.c.skipped + 1})
+        self._conclude(claim, now, outcome, state=State.DEAD, reason=reason, detail=detail, **progress)
 
     def _settle(self, claim: Claim, now: float, changes: Mapping[str, Any], until: float | None = None) -> None:
         table, owed = schema.lane, schema.delivery
@@ -182,6 +196,10 @@ class Lanes(Session):
         return [row.id for row in rows]
 
 
+def _progress(receipt: Receipt | None) -> dict[str, str]:
+    return {} if receipt is None else {"receipt": codec.dump(codec.receipt, receipt.fields)}
+
+
 def _claim(head: Any, lane: Any) -> Claim:
     return Claim(
         delivery=head.id,
@@ -193,5 +211,10 @@ def _claim(head: Any, lane: Any) -> Claim:
         uncertain=head.uncertain,
         created_at=moment(head.created_at),
         skipped=lane.skipped,
-        last=None if lane.receipt is None else Receipt(codec.receipt.validate_json(lane.receipt)),
+        last=_receipt(lane.receipt),
+        progress=_receipt(head.receipt),
     )
+
+
+def _receipt(document: str | None) -> Receipt | None:
+    return None if document is None else Receipt(codec.receipt.validate_json(document))
