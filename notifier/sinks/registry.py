@@ -21,7 +21,7 @@ from notifier.sinks.contract import Sink, SinkSettings
 
 GROUP = "notifier.sinks"
 BUILT_IN = "built in"
-_NO_SINKS = frozenset({"contract", "registry", "conformance", "posting"})
+_NO_SINKS = frozenset({"contract", "registry", "conformance", "posting", "email_letter", "email_words", "smtp"})
 """What lies beside the sinks and is none."""
 
 

@@ -106,9 +106,7 @@ class Lanes(Session):
         }
         self._conclude(claim, now, outcome, final=False, **changes)
 
-    def buried(
-        self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str, receipt: Receipt | None = None
-    ) -> None:
+    def buried(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str, receipt: Receipt | None = None) -> None:
         """Settle: given up, kept. With a ``receipt`` it has arrived in part, and was not skipped. Raises `Fenced`."""
         progress = _progress(receipt)
         self._settle(claim, now, {**progress, "skipped": 0} if progress else {"skipped": schema.lane.c.skipped + 1})
@@ -196,7 +194,7 @@ class Lanes(Session):
         return [row.id for row in rows]
 
 
-def _progress(receipt: Receipt | None) -> dict[str, str]:
+def _progress(receipt: Receipt | None) -> dict[str, Any]:
     return {} if receipt is None else {"receipt": codec.dump(codec.receipt, receipt.fields)}
 
 
