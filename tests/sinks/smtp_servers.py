@@ -1,6 +1,8 @@
 """Mail servers on loopback: a real one that obeys, and one that plays back a script, for what no real one would do."""
+# ruff: noqa: ARG002, N802 - aiosmtpd calls its handlers by these names and with all of these arguments
 
 import asyncio
+import logging
 import shutil
 import socket
 import ssl
@@ -23,7 +25,11 @@ from notifier.sinks.email import Settings, Sink
 
 OPS = "ops@example.com"
 PASSWORD = "canary-password"
+_NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 LOGIN = {"username": "css", "password": PASSWORD}
+
+
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # The server's own, which may write down what it hears.
 
 
 @dataclass
@@ -63,20 +69,20 @@ class PostOffice:
     asked: list[str] = field(default_factory=list)
     hangs: bool = False
 
-    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         answer = self.on.get("MAIL", "250 OK")
         if answer.startswith("2"):
             envelope.mail_from = address
         return answer
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         self.asked.append(address)
         answer = self.on.get(f"RCPT {address}") or self.on.get("RCPT", "250 OK")
         if answer.startswith("2"):
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.hangs:
             await asyncio.Event().wait()
         answer = self.on.get("DATA", "250 2.0.0 Ok: queued as 4F2A1")
@@ -95,10 +101,10 @@ class PostOffice:
 
 @asynccontextmanager
 async def post_office(
-    tls: ssl.SSLContext | None = None, *, at_once: bool = False, auth: bool = False
+    tls: ssl.SSLContext | None = None, *, at_once: bool = False, auth: bool = False, office: PostOffice | None = None
 ) -> AsyncIterator[PostOffice]:
     """aiosmtpd: with STARTTLS (or TLS ``at_once``) if it gets a context; ``auth``: wants a login."""
-    office = PostOffice()
+    office = office or PostOffice()
     sessions: list[SMTP] = []
     loop = asyncio.get_running_loop()
 
@@ -191,8 +197,8 @@ def willing(**other: str | bytes | None) -> Script:
     return answer
 
 
-def settings(port: int, **other: object) -> Settings:
-    basic: dict[str, object] = {"host": "127.0.0.1", "port": port, "tls": "none", "from": "css@example.com", "to": [OPS]}
+def settings(number: int, **other: object) -> Settings:
+    basic: dict[str, object] = {"host": "127.0.0.1", "port": number, "tls": "none", "from": "css@example.com", "to": [OPS]}
     return Settings.model_validate(basic | other)
 
 
@@ -222,7 +228,7 @@ class Authority:
         key, request, found = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
         extensions = self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={names}\n")
-        _openssl(f"req -newkey rsa:2048 -nodes -keyout {key} -out {request} -subj /CN={name}")
+        _openssl(f"req {_NEW_KEY} -keyout {key} -out {request} -subj /CN={name}")
         signer = f"-signkey {key}" if itself else f"-CA {self.file} -CAkey {self.folder}/ca.key -CAcreateserial"
         _openssl(f"x509 -req -in {request} {signer} -days {days} -extfile {extensions} -out {found}")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -236,7 +242,7 @@ def authority(folder: Path) -> Iterator[Authority]:
         pytest.skip("openssl is needed to make certificates")
     extensions = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
     _openssl(
-        f"req -x509 -newkey rsa:2048 -nodes -days 2 -keyout {folder}/ca.key -out {folder}/ca.pem -subj /CN=ours {extensions}"
+        f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -keyout {folder}/ca.key -out {folder}/ca.pem -subj /CN=ours {extensions}"
     )
     yield Authority(folder)
 

@@ -3,16 +3,21 @@
 import asyncio
 import io
 import json
+import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from smtp_servers import LOGIN, OPS, PASSWORD, PostOffice, authority, post_office
 
-from notifier.sinks import console, webhook
+from notifier.sinks import apprise, console, email, webhook
 from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -101,3 +106,75 @@ class TestWebhook(SinkConformance):
         finally:
             with suppress(asyncio.CancelledError):
                 await server.close()
+
+
+class ToldOffice(PostOffice):
+    """A post office that behaves as its receiver is told to."""
+
+    receiver: Receiver
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # type: ignore[explicit-override]  # noqa: N802 - aiosmtpd's name
+        self.hangs = self.receiver.behaviour is Behaviour.HANGS
+        self.on = {"DATA": f"451 upstream down, {PASSWORD}"} if self.receiver.behaviour is Behaviour.FAILS else {}
+        said = await super().handle_DATA(server, session, envelope)
+        self.receiver.received[:] = [Received(mail.read, str(mail.parsed["Message-ID"])) for mail in self.mails]
+        return said
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
+class TestEmail(SinkConformance):
+    sink_class = email.Sink
+    settings_class = email.Settings
+    secrets = (PASSWORD,)
+    certificates: ClassVar[Path]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def signed(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        cls.certificates = tmp_path_factory.mktemp("certificates")
+        with authority(cls.certificates) as ours:
+            ours.server()
+            yield
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(self.certificates / "good.pem", self.certificates / "good.key")
+        office = ToldOffice()
+        async with post_office(tls, auth=True, office=office):
+            where = {"host": "127.0.0.1", "port": office.port, "ca_file": str(self.certificates / "ca.pem"), **LOGIN}
+            office.receiver = Receiver({**where, "from": "css@example.com", "to": [OPS]})
+            yield office.receiver
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+class TestApprise(SinkConformance):
+    sink_class = apprise.Sink
+    settings_class = apprise.Settings
+    secrets = ("canary-in-the-path", "canary-password")
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        freed = asyncio.Event()
+
+        async def answer(request: web.Request) -> web.Response:
+            said = await request.json()
+            if receiver.behaviour is Behaviour.FAILS:
+                return web.Response(status=503, text=str(request.url))
+            if receiver.behaviour is Behaviour.HANGS:
+                await freed.wait()
+            text = f"{said['title']}\n{said['message']}"
+            receiver.received.append(Received(text, text.splitlines()[-1]))
+            return web.Response()
+
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", answer)
+        server = TestServer(app, port=0)
+        await server.start_server(shutdown_timeout=0.1, access_log=None)
+        url = f"json://user:canary-password@127.0.0.1:{server.port}/canary-in-the-path"
+        receiver = Receiver({"url": url, "accept_risk": True})
+        try:
+            yield receiver
+        finally:
+            freed.set()
+            await server.close()
