@@ -8,7 +8,7 @@ import pytest
 from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving, settled, tell
 
 from notifier.domain import render as words
-from notifier.domain.errors import DeliveryReason, Outcome, Scope
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import Policy
 from notifier.engine import dispatcher as engine
@@ -78,7 +78,7 @@ async def test_a_refused_message_is_dead_and_the_next_one_says_so(store: Store) 
 
 async def test_what_a_failed_try_has_achieved_is_given_back_to_the_next_ones(store: Store) -> None:
     reached = Receipt({"accepted": "a@example.com"})
-    answers = [fails(receipt=reached), fails(Outcome.UNCERTAIN), Receipt()]
+    answers: list[DeliveryError | Receipt] = [fails(receipt=reached), fails(Outcome.UNCERTAIN), Receipt()]
     sink = Sink(lambda message: answers[message.attempt - 1] if message.event.sequence == 1 else Receipt())
     await store.transact(tell())
     async with serving(outlet(store, sink)):

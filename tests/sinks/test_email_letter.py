@@ -7,6 +7,7 @@ from email import message_from_bytes, policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -255,7 +256,7 @@ def test_the_eta_is_in_the_readers_zone() -> None:
 
 
 async def test_who_reads_it_is_addressed_and_who_sends_it_is_named() -> None:
-    people = {
+    people: dict[str, Any] = {
         "from": "CSS 通知 <css@example.com>",
         "to": ["Ops <ops@example.com>", "b@example.org"],
         "domain": "mail.example.net",

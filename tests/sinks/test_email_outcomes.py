@@ -38,9 +38,9 @@ def after(error: DeliveryError, message: Message = NEWS) -> Message:
     return replace(message, attempt=message.attempt + 1, progress=error.receipt or message.progress)
 
 
-MEANINGS = {
+MEANINGS: dict[Step, dict[int, tuple[Outcome, DeliveryReason, Scope]]] = {
     Step.CONNECTION: {
-        220: None, 421: (RETRY, R.SERVER, SINK), 450: (RETRY, R.SERVER, SINK), 521: (REJECTED, R.REFUSED, SINK),
+        421: (RETRY, R.SERVER, SINK), 450: (RETRY, R.SERVER, SINK), 521: (REJECTED, R.REFUSED, SINK),
         554: (REJECTED, R.REFUSED, SINK), 354: (RETRY, R.UNREADABLE, SINK),
     },
     Step.TLS: {421: (RETRY, R.SERVER, SINK), 454: (RETRY, R.TLS, SINK), 502: (RETRY, R.TLS, SINK)},
@@ -72,7 +72,7 @@ MEANINGS = {
 
 @pytest.mark.parametrize(
     ("step", "code", "meaning"),
-    [(step, code, meaning) for step, codes in MEANINGS.items() for code, meaning in codes.items() if meaning],
+    [(step, code, meaning) for step, codes in MEANINGS.items() for code, meaning in codes.items()],
 )
 def test_what_a_reply_means(step: Step, code: int, meaning: tuple[Outcome, DeliveryReason, Scope]) -> None:
     assert outcome_of(step, code) == meaning

@@ -7,6 +7,7 @@ import traceback
 import unicodedata
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -126,7 +127,7 @@ async def test_starttls_that_was_stripped_or_spoilt_sends_nothing(script: dict[s
 
 async def test_a_login_that_is_refused_rests_the_sink(ours: Authority) -> None:
     async with post_office(ours.server(), auth=True) as office:
-        wrong = {"username": "css", "password": "not-the-password"}
+        wrong: dict[str, Any] = {"username": "css", "password": "not-the-password"}
         async with mailing(office.port, tls="starttls", ca_file=str(ours.file), **wrong) as sink:
             error = await failure(sink)
     assert (error.outcome, error.reason, error.scope) == (Outcome.REJECTED, DeliveryReason.REFUSED, Scope.SINK)
