@@ -5,6 +5,8 @@ Each failure carries a ``reason`` from a fixed set. The same word is the log fie
 
 from enum import StrEnum
 
+from notifier.domain.message import Receipt
+
 
 class FetchReason(StrEnum):
     """Why a poll failed."""
@@ -103,6 +105,9 @@ class DeliveryError(Exception):
         detail: One line for a person, free of secrets and control characters.
         scope: The one event, or the whole sink.
         retry_after: Seconds the receiver asked us to wait, where it did.
+        receipt: What has been achieved in spite of it, such as the recipients who have the message already. It is stored with
+            the delivery, and the next try is given it back as ``message.progress``. A delivery that is given up with one has
+            arrived in part: the lane's next message gets it as ``last``. None: nothing new has been achieved.
     """
 
     def __init__(
@@ -113,6 +118,7 @@ class DeliveryError(Exception):
         *,
         scope: Scope = Scope.EVENT,
         retry_after: float | None = None,
+        receipt: Receipt | None = None,
     ) -> None:
         super().__init__(f"{outcome}: {reason}: {detail}")
         self.outcome = outcome
@@ -120,3 +126,4 @@ class DeliveryError(Exception):
         self.detail = detail
         self.scope = scope
         self.retry_after = retry_after
+        self.receipt = receipt

@@ -24,6 +24,7 @@ class Message:
         late_by: How long after the event was seen this is said, where that is worth mentioning.
         skipped: How many messages of this lane were given up since the last one that arrived.
         reminder: 0 for news; n for the n-th reminder that what ``event`` says still lasts.
+        progress: What earlier tries of this delivery have achieved (``DeliveryError.receipt``); None: nothing.
         mark: ``"TEST"``, ``"DRILL"`` or ``"REPLAY"`` where this is no news; every sink must show it. None in earnest.
     """
 
@@ -38,6 +39,7 @@ class Message:
     late_by: timedelta | None = None
     skipped: int = 0
     reminder: int = 0
+    progress: "Receipt | None" = None
     mark: str | None = None
 
 

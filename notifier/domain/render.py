@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from notifier.domain.message import Message
+from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Action, Event, Kind, Stage, TaskFacts
 
 LATE = timedelta(minutes=5)
@@ -27,6 +27,7 @@ def render(
     now: datetime,
     mark: str | None = None,
     earlier: tuple[Event, ...] = (),
+    progress: Receipt | None = None,
 ) -> Message:
     """The message for one delivery of an event."""
     age = now - event.observed_at
@@ -41,6 +42,7 @@ def render(
         may_repeat=may_repeat,
         late_by=age if age > LATE else None,
         skipped=skipped,
+        progress=progress,
         mark=mark,
     )
 

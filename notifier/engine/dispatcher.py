@@ -167,9 +167,7 @@ class Outlet:
         timeout = min(self.settings.timeout, LONGEST_SEND, LEASE / 2 - (time.monotonic() - claimed_at))
         try:
             async with asyncio.timeout(timeout):
-                return _checked(await self._sink.send(message, claim.last))
-        except DeliveryError as error:
-            return error
+                return await self._tell(message, claim.last)
         except TimeoutError:
             return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {timeout:.1f} s")
         except asyncio.CancelledError:
@@ -177,6 +175,14 @@ class Outlet:
         except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
             telemetry.sink_crashed(self.settings.name, error)
             return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.CRASHED, f"the sink raised {type(error).__name__}")
+
+    async def _tell(self, message: Message, last: Receipt | None) -> Receipt | DeliveryError:
+        try:
+            return _checked(await self._sink.send(message, last))
+        except DeliveryError as error:
+            if error.receipt is not None:
+                _checked(error.receipt)
+            return error
 
     def _message(self, claim: Claim) -> Message:
         return render(
@@ -187,6 +193,7 @@ class Outlet:
             may_repeat=claim.uncertain,
             skipped=claim.skipped,
             now=datetime.now(UTC),
+            progress=claim.progress,
         )
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError) -> None:
@@ -242,13 +249,21 @@ class Outlet:
 
     def _failed(self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, now: float) -> None:
         said = {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
-        if isinstance(verdict, Bury) and claim.earlier and verdict.reason is not DeliveryReason.EXPIRED:
+        if isinstance(verdict, Bury) and claim.earlier and error.receipt is None and verdict.reason is not DeliveryReason.EXPIRED:
             tx.parted(claim, now, **said)
         elif isinstance(verdict, Bury):
-            tx.buried(claim, now, **{**said, "reason": verdict.reason.value})
+            tx.buried(claim, now, receipt=error.receipt, **{**said, "reason": verdict.reason.value})
         else:
             uncertain = error.outcome is Outcome.UNCERTAIN
-            tx.postponed(claim, verdict.at.timestamp(), now, uncertain=uncertain, counted=verdict.counted, **said)
+            tx.postponed(
+                claim,
+                verdict.at.timestamp(),
+                now,
+                uncertain=uncertain,
+                counted=verdict.counted,
+                receipt=error.receipt,
+                **said,
+            )
         tx.mark(self.settings.name, self.state)
 
 

@@ -1,252 +1,265 @@
-"""E-mail: one conversation per task, over days, by SMTP with verified TLS.
+"""Sends each message as a mail over SMTP: a thread a task, text and HTML, each recipient kept track of.
 
-Guarantee: at least once; a repeat has the very ``Message-ID``, ``Date`` and text of the first, by which mailboxes know it. If a
-server takes a mail for some recipients only, it is tried again for all while the others may be taken later, under the same
-``Message-ID``; those refused for good are named in the receipt.
+The promise is *at least once*, and a repeat can be told: the same delivery always has the same Message-ID and Date, so that most
+mailboxes show a repeat once. Who has accepted a mail is never sent it again; see ``docs/email.md``.
 """
 
+import re
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as WIRE
-from email.utils import format_datetime
-from hashlib import sha256
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Annotated, Literal, Self
 
-import aiosmtplib
-from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, FilePath, SecretStr, field_validator, model_validator
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.plain_text import one_line
-from notifier.outbound import cause
-from notifier.sinks import email_body
+from notifier.domain.model import Event
 from notifier.sinks.contract import SinkSettings, Surroundings
+from notifier.sinks.email_letter import Letter, Sender, addresses, letter
 from notifier.sinks.posting import Mask
+from notifier.sinks.smtp import GREYLISTED, Score, Server, hand_over
 
-PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-TOO_LARGE = 552
-CLOSING = 421
-BAD_LOGIN = frozenset({530, 534, 535, 538})
+PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+SHARE = 0.9
+"""Of the time a send may take, for the conversation: the sink itself must say how far it came, before the engine cuts it off."""
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|[0-9A-Fa-f:.]{2,45}")
+_DOMAIN = re.compile(r"(?=.{1,150}\Z)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<named>[^<>\s]+)>|(?P<bare>\S+)")
+_SPEC = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@" + _DOMAIN.pattern)
 
 
-def _address(text: str) -> str:
+def _address(value: str) -> Address:
+    """An address, alone or as ``Name <user@example.com>``.
+
+    Raises:
+        ValueError: It is none, or one that needs SMTPUTF8, which many servers do not have.
+    """
+    found = _ADDRESS.fullmatch(value.strip())
+    spec = (found["named"] or found["bare"]) if found else ""
+    name = (found["name"] or "").strip().strip('"').strip() if found else ""
+    if not _SPEC.fullmatch(spec) or not (name.isprintable() and len(name) <= 100):  # noqa: PLR2004 - a person's name
+        raise ValueError("must be an e-mail address in ASCII, such as ops@example.com or Ops <ops@example.com>")
     try:
-        address = Address(addr_spec=text)
-    except (ValueError, IndexError):
-        raise ValueError("is no mail address; write it as ops@example.com") from None
-    if not address.domain or not text.isascii() or not text.isprintable():
-        raise ValueError("is no mail address; write it as ops@example.com")
-    return text
-
-
-MailAddress = Annotated[str, AfterValidator(_address)]
+        return Address(name, addr_spec=spec)
+    except Exception:  # noqa: BLE001 - the parser of the standard library has raised IndexError and others before
+        raise ValueError("is no e-mail address that can be written to") from None
 
 
 def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Settings(SinkSettings):
-    """A mail server, and who writes to whom.
+    """What e-mail needs.
 
     Attributes:
-        tls: ``starttls`` (it must be offered), ``tls`` from the first byte, or ``none``: on this machine only.
-        sender: ``from``.
+        host: The mail server.
+        port: 587 with ``starttls``, 465 with ``tls``, 25 with ``none``, if not given.
+        tls: ``starttls`` is required, not tried. ``none`` only for a server on this machine, or with ``accept_risk``.
+        accept_risk: Send in clear to another machine. A password is never sent so.
         ca_file: Certificates (PEM) to trust instead of the system's.
-        domain: Of Message-IDs; the sender's unless given.
-        subject_prefix: In front of every subject.
+        username: With ``password``; without both nothing is logged into.
+        from_: Whom mails come from, also where bounces go.
+        to: Who gets them; all see each other.
+        domain: In Message-IDs; the sender's if not given. Change it, and running threads split.
+        subject_prefix: Stands before every subject.
+        threads: One thread with one subject a task. False: each mail by itself, and its news in the subject.
     """
 
-    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    host: str
+    port: int | None = Field(None, ge=1, le=65535)
     tls: Literal["starttls", "tls", "none"] = "starttls"
-    username: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    password: SecretStr | None = None
-    sender: MailAddress = Field(alias="from")
-    to: Annotated[
-        tuple[MailAddress, ...],
-        BeforeValidator(_several, json_schema_input_type=str | list[str]),
-        Field(min_length=1, max_length=50),
-    ]
+    accept_risk: bool = False
     ca_file: FilePath | None = None
-    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,200}$")] | None = None
-    subject_prefix: Annotated[str, Field(max_length=50, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    username: str | None = Field(None, min_length=1)
+    password: SecretStr | None = None
+    from_: str = Field(alias="from")
+    to: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])] = Field(
+        min_length=1, max_length=100
+    )
+    domain: str | None = None
+    subject_prefix: str = Field("[css]", max_length=40)
+    threads: bool = True
+
+    @field_validator("host")
+    @classmethod
+    def _named(cls, host: str) -> str:
+        if not _HOST.fullmatch(host):
+            raise ValueError("must be a host name or an IP address, without scheme or port")
+        return host
+
+    @field_validator("domain")
+    @classmethod
+    def _dotted(cls, domain: str | None) -> str | None:
+        if domain is not None and not _DOMAIN.fullmatch(domain):
+            raise ValueError("must be a domain such as example.com")
+        return domain
+
+    @field_validator("from_")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        _address(value)
+        return value
+
+    @field_validator("to")
+    @classmethod
+    def _recipients(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        specs = [_address(value).addr_spec.lower() for value in values]
+        if len(set(specs)) < len(specs):
+            raise ValueError("names an address twice")
+        return values
+
+    @field_validator("subject_prefix")
+    @classmethod
+    def _printable(cls, prefix: str) -> str:
+        if not prefix.isprintable():
+            raise ValueError("must be printable")
+        return prefix
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
-        if self.tls == "none" and self.host not in LOOPBACK:
-            raise ValueError("tls: none is for a server on this machine only; use starttls or tls")
         if (self.username is None) != (self.password is None):
-            raise ValueError("username and password belong together")
+            raise ValueError("username and password must be given together, or neither")
+        if self.tls == "none" and not _loopback(self.host):
+            if self.password is not None:
+                raise ValueError("tls: none would send the password in clear; use tls: starttls or tls: tls")
+            if not self.accept_risk:
+                raise ValueError("tls: none sends mail in clear to another machine; use starttls, or say accept_risk: true")
         return self
 
 
 class Sink:
-    """Sends each message as a mail to all recipients, over a connection of its own."""
+    """Mails that arrive in the thread of their task."""
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self._settings = settings
-        self._surroundings = surroundings
-        self._context: ssl.SSLContext | None = None
-        secret = settings.password.get_secret_value() if settings.password else ""
-        self._mask = Mask([secret] if secret else [])
+        self._seconds = surroundings.timeout * SHARE
+        sender = _address(settings.from_)
+        self._sender = Sender(
+            name=surroundings.name,
+            address=sender,
+            recipients=tuple(_address(value) for value in settings.to),
+            domain=settings.domain or sender.domain,
+            subject_prefix=settings.subject_prefix,
+            threads=settings.threads,
+            words=surroundings.words,
+            page=surroundings.page,
+        )
+        login = settings.username and settings.password and (settings.username, settings.password.get_secret_value())
+        self._login: tuple[str, str] | None = login or None
+        # PLAIN sends both in one word (RFC 4616), which a server may echo.
+        self._mask = Mask([login[1], f"\0{login[0]}\0{login[1]}"] if login else [])
+        self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
-        if self._settings.tls != "none":
-            self._context = ssl.create_default_context(cafile=self._settings.ca_file)
-            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        settings, context = self._settings, None
+        if settings.tls != "none":
+            context = ssl.create_default_context(cafile=settings.ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        port = settings.port or PORTS[settings.tls]
+        self._server = Server(settings.host, port, context, settings.tls == "tls", self._login, self._seconds)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        pass  # nothing is kept open
+        pass  # Each mail has a connection of its own.
 
-    def patience(self, _event: object) -> float | None:
+    def patience(self, _event: Event) -> float | None:
         """See `Patient`: old news may be told in one mail."""
         return 0.0
 
-    async def send(self, message: Message, last: Receipt | None) -> Receipt:  # noqa: ARG002 - threads follow from the task
-        """Mail the message.
+    async def send(self, message: Message, last: Receipt | None) -> Receipt:
+        """Send the message to all who do not have it yet.
 
         Raises:
-            DeliveryError: The server did not take it for everybody.
+            DeliveryError: Not all of them have it now.
         """
-        mail = self.compose(message)
-        client = self._client()
+        if self._server is None:
+            raise RuntimeError("the sink is not open")
+        progress = message.progress.fields if message.progress else {}
+        told = _as_begun(message, progress)
+        written = self._written(told, last)
+        have = tuple(progress.get("accepted", "").split())
+        refused = set(progress.get("refused", "").split())
+        owed = [spec for spec in addresses(self._sender.recipients) if spec not in have and spec not in refused]
         try:
-            await self._connect(client)
-            refused = await self._hand_over(client, mail)
-        finally:
-            # The mail is taken or not by now; how they part changes nothing.
-            client.close()
-        return Receipt({"message-id": str(mail["Message-ID"]), **({"refused": ", ".join(refused)} if refused else {})})
+            score = await hand_over(self._server, self._sender.address.addr_spec, owed, written.content, self._mask)
+        except DeliveryError as error:
+            if error.outcome is Outcome.UNCERTAIN:
+                error.receipt = _receipt(told, written, have, refused)
+            raise
+        return _judged(score, told, written, have, refused)
 
-    def compose(self, message: Message) -> EmailMessage:
-        """The mail: the same bytes at every try."""
-        settings, event, words = self._settings, message.event, self._surroundings.words
-        domain = settings.domain or settings.sender.rpartition("@")[2]
-        root = f"<task-{sha256(f'{message.mark}{event.thread}'.encode('utf-8', 'replace')).hexdigest()[:32]}@{domain}>"
-        mail = EmailMessage(policy=WIRE)
-        mail["From"], mail["To"] = settings.sender, ", ".join(settings.to)
-        mark = f"[{message.mark}] " if message.mark else ""
-        mail["Subject"] = mark + email_body.subject(event, words, settings.subject_prefix)
-        mail["Date"] = format_datetime(event.observed_at)
-        mail["Message-ID"] = f"<{message.id}@{domain}>"
-        mail["In-Reply-To"] = mail["References"] = root
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no robot shall answer it
-        mail["List-Id"] = f"<{_label(event.cluster.id)}.css-upgrades.{domain}>"
-        mail["X-CSS-Kind"], mail["X-CSS-Severity"] = event.kind.value, event.severity.word
-        mail["X-CSS-Event"] = event.id
-        mail.set_content(email_body.text(message, words, self._surroundings.page))
-        mail.add_alternative(email_body.html(message, words, self._surroundings.page), subtype="html")
-        parts = [part for part in mail.walk() if part.get_content_maintype() == "multipart"]
-        for part in parts:
-            # Drawn by chance otherwise, and then a repeat would differ from the first.
-            part.set_boundary(f"=-{message.id}")
-        return mail
-
-    def _client(self) -> aiosmtplib.SMTP:
-        settings = self._settings
-        return aiosmtplib.SMTP(
-            hostname=settings.host,
-            port=settings.port or PORTS[settings.tls],
-            timeout=self._surroundings.timeout,
-            use_tls=settings.tls == "tls",
-            start_tls=settings.tls == "starttls",
-            tls_context=self._context,
-        )
-
-    async def _connect(self, client: aiosmtplib.SMTP) -> None:
-        """Everything before the mail: nothing that fails here can have been accepted."""
+    def _written(self, message: Message, last: Receipt | None) -> Letter:
         try:
-            await client.connect()
-            if self._settings.username is not None and self._settings.password is not None:
-                await client.login(self._settings.username, self._settings.password.get_secret_value())
-        except aiosmtplib.SMTPAuthenticationError as error:
-            raise self._error(
-                Outcome.REJECTED, DeliveryReason.REFUSED, f"login: {error.code} {error.message}", Scope.SINK
-            ) from None
-        except aiosmtplib.SMTPResponseException as error:
-            refused = error.code in BAD_LOGIN
-            outcome, reason = (Outcome.REJECTED, DeliveryReason.REFUSED) if refused else (Outcome.RETRY, DeliveryReason.SERVER)
-            raise self._error(outcome, reason, f"{error.code} {error.message}", Scope.SINK) from None
-        except (ssl.SSLError, aiosmtplib.SMTPException, OSError) as error:
-            raise self._unreachable(error) from None
-
-    def _unreachable(self, error: Exception) -> DeliveryError:
-        below = error.__cause__ or error.__context__ or error
-        tls = next((each for each in (error, below) if isinstance(each, ssl.SSLError)), None)
-        if tls is not None:
-            verdict = getattr(tls, "verify_message", None) or tls.reason or "failed"
-            return self._error(Outcome.RETRY, DeliveryReason.TLS, f"TLS: {verdict}", Scope.SINK)
-        if isinstance(error, TimeoutError):
-            return self._error(Outcome.RETRY, DeliveryReason.TIMEOUT, "no answer in time", Scope.SINK)
-        words = cause(below) if isinstance(below, OSError) else str(error)
-        reason = DeliveryReason.TLS if "STARTTLS" in words else DeliveryReason.NETWORK
-        return self._error(Outcome.RETRY, reason, words, Scope.SINK)
-
-    async def _hand_over(self, client: aiosmtplib.SMTP, mail: EmailMessage) -> list[str]:
-        """Give the mail to the server; those it refuses for good, if it takes it for others."""
-        begun = False
-        try:
-            await client.mail(self._settings.sender)
-            later, never = await self._recipients(client)
-            if len(later) + len(never) == len(self._settings.to):
-                raise self._nobody(later, never)
-            begun = True
-            await client.data(mail.as_bytes())
-        except aiosmtplib.SMTPResponseException as error:
-            raise self._answered(error) from None
-        except (aiosmtplib.SMTPException, ssl.SSLError, OSError) as error:
-            if not begun:
-                raise self._unreachable(error) from None
-            detail = "the connection broke off while the mail was handed over"
-            raise self._error(Outcome.UNCERTAIN, DeliveryReason.NETWORK, detail) from None
-        with suppress(aiosmtplib.SMTPException, OSError):
-            await client.quit()
-        if later:
-            detail = f"taken, but not yet for {', '.join(later)}: {next(iter(later.values()))}"
-            raise self._error(Outcome.RETRY, DeliveryReason.SERVER, detail)
-        return list(never)
-
-    async def _recipients(self, client: aiosmtplib.SMTP) -> tuple[dict[str, str], dict[str, str]]:
-        """Who may be taken later, and who never, each with the server's words."""
-        later: dict[str, str] = {}
-        never: dict[str, str] = {}
-        for recipient in self._settings.to:
-            try:
-                await client.rcpt(recipient)
-            except aiosmtplib.SMTPRecipientRefused as error:
-                if error.code == CLOSING:
-                    raise
-                (later if error.code < 500 else never)[recipient] = f"{error.code} {error.message}"  # noqa: PLR2004 - RFC 5321
-        return later, never
-
-    def _nobody(self, later: Mapping[str, str], never: Mapping[str, str]) -> DeliveryError:
-        if later:
-            return self._error(Outcome.RETRY, DeliveryReason.SERVER, next(iter(later.values())))
-        return self._error(Outcome.REJECTED, DeliveryReason.MISSING, next(iter(never.values())), Scope.SINK)
-
-    def _answered(self, error: aiosmtplib.SMTPResponseException) -> DeliveryError:
-        detail = f"{error.code} {error.message}"
-        if error.code == TOO_LARGE:
-            return self._error(Outcome.REJECTED, DeliveryReason.TOO_LARGE, detail)
-        if error.code in BAD_LOGIN:
-            return self._error(Outcome.REJECTED, DeliveryReason.REFUSED, detail, Scope.SINK)
-        if error.code >= 500:  # noqa: PLR2004 - RFC 5321: the first digit says whether it is for good
-            return self._error(Outcome.REJECTED, DeliveryReason.INVALID, detail)
-        scope = Scope.SINK if error.code == CLOSING else Scope.EVENT
-        return self._error(Outcome.RETRY, DeliveryReason.SERVER, detail, scope)
-
-    def _error(self, outcome: Outcome, reason: DeliveryReason, detail: str, scope: Scope = Scope.EVENT) -> DeliveryError:
-        return DeliveryError(outcome, reason, self._mask(one_line(detail), 300), scope=scope)
+            return letter(message, last, self._sender)
+        except Exception as error:  # noqa: BLE001 - see below
+            # Text of strangers in a library that has choked on headers before: the lane must go on.
+            words = f"could not be made a mail: {type(error).__name__}"
+            raise DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, words) from None
 
 
-def _label(text: str) -> str:
-    """A cluster's id as a part of a List-Id."""
-    kept = "".join(character for character in text if character.isascii() and (character.isalnum() or character == "-"))
-    return kept[:60] or "cluster"
+def _as_begun(message: Message, progress: Mapping[str, str]) -> Message:
+    """The message as it was first sent: a repeat, and a copy for those who were put off, must be the same mail."""
+    late_by, skipped = progress.get("late_by", ""), progress.get("skipped", "")
+    if not (late_by.isdecimal() and skipped.isdecimal()):
+        return message
+    return replace(message, late_by=timedelta(seconds=int(late_by)) or None, skipped=int(skipped))
+
+
+def _receipt(message: Message, written: Letter, have: tuple[str, ...], refused: set[str], reply: str = "") -> Receipt:
+    late_by = int((message.late_by or timedelta()).total_seconds())
+    fields = {
+        "message-id": written.id,
+        "subject": written.subject,
+        "accepted": " ".join(have),
+        "refused": " ".join(sorted(refused)),
+        "reply": reply,
+        "late_by": str(late_by),
+        "skipped": str(message.skipped),
+    }
+    return Receipt({name: value for name, value in fields.items() if value})
+
+
+def _judged(score: Score, message: Message, written: Letter, have: tuple[str, ...], refused: set[str]) -> Receipt:
+    """What the score makes of the delivery.
+
+    Raises:
+        DeliveryError: Somebody does not have the mail; its receipt says who does.
+    """
+    have += score.accepted
+    never = refused | set(score.refused)
+    if score.later:
+        # Those who were refused are not asked again while the others wait.
+        receipt = _receipt(message, written, have, never, score.reply) if have or never else None
+        words = _listed("not accepted yet", score.later, have)
+        raise DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, words, retry_after=GREYLISTED, receipt=receipt)
+    if not have:
+        # Not one address is good: that is the sink's trouble, and nothing is given up for it.
+        words = _listed("refused", score.refused or dict.fromkeys(sorted(never), "before"), have)
+        raise DeliveryError(Outcome.REJECTED, DeliveryReason.MISSING, words, scope=Scope.SINK)
+    if never:
+        # The refusals are left out: whoever sends it again has mended the addresses.
+        receipt = _receipt(message, written, have, set(), score.reply)
+        words = _listed("refused", score.refused | dict.fromkeys(sorted(never - set(score.refused)), "before"), have)
+        raise DeliveryError(Outcome.REJECTED, DeliveryReason.MISSING, words, receipt=receipt)
+    return _receipt(message, written, have, never, score.reply)
+
+
+def _listed(what: str, said: Mapping[str, str], have: tuple[str, ...]) -> str:
+    shown = [f"{spec} ({words})" for spec, words in list(said.items())[:3]]
+    more = f" and {len(said) - len(shown)} more" if len(said) > len(shown) else ""
+    return f"{what} for {', '.join(shown)}{more}; {len(have)} of the recipients have it"

@@ -21,7 +21,9 @@ from notifier.sinks.contract import Sink, SinkSettings
 
 GROUP = "notifier.sinks"
 BUILT_IN = "built in"
-_NO_SINKS = frozenset({"contract", "registry", "conformance", "posting", "email_body", "slack_calls", "slack_card"})
+_NO_SINKS = frozenset(
+    {"contract", "registry", "conformance", "posting", "email_letter", "email_words", "smtp", "slack_calls", "slack_card"}
+)
 """What lies beside the sinks and is none."""
 
 

@@ -112,9 +112,19 @@ class Lanes(Session):
         self._conclude(claim, now, "delivered", state=State.DELIVERED, receipt=document, uncertain=False)
 
     def postponed(
-        self, claim: Claim, until: float, now: float, *, outcome: str, reason: str, detail: str, uncertain: bool, counted: bool
+        self,
+        claim: Claim,
+        until: float,
+        now: float,
+        *,
+        outcome: str,
+        reason: str,
+        detail: str,
+        uncertain: bool,
+        counted: bool,
+        receipt: Receipt | None = None,
     ) -> None:
-        """Settle: try again at ``until``. Raises `Fenced`."""
+        """Settle: try again at ``until``, with ``receipt`` as progress if this try made any. Raises `Fenced`."""
         self._settle(claim, {}, until)
         uncertain = uncertain or claim.uncertain
         changes = {
@@ -123,9 +133,10 @@ class Lanes(Session):
             "uncertain": uncertain,
             "reason": reason,
             "detail": detail,
+            **_progress(receipt),
         }
-        # What surely has not arrived may be told in other company next time.
-        together = {} if uncertain else {"batch": None}
+        # What surely has not arrived, not even in part, may be told in other company next time.
+        together = {} if uncertain or receipt is not None else {"batch": None}
         self._conclude(claim, now, outcome, final=False, **changes, **together)
 
     def parted(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
@@ -134,10 +145,12 @@ class Lanes(Session):
         changes = {"state": State.PENDING, "uncertain": claim.uncertain, "batch": None, "merge": Merge.NEVER.value}
         self._conclude(claim, now, outcome, final=False, reason=reason, detail=detail, **changes)
 
-    def buried(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
-        """Settle: given up, kept. Raises `Fenced`."""
-        self._settle(claim, {"skipped": schema.lane.c.skipped + len(claim.deliveries)})
-        self._conclude(claim, now, outcome, state=State.DEAD, reason=reason, detail=detail)
+    def buried(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str, receipt: Receipt | None = None) -> None:
+        """Settle: given up, kept. With a ``receipt`` it has arrived in part, and was not skipped. Raises `Fenced`."""
+        progress = _progress(receipt)
+        skipped = schema.lane.c.skipped + len(claim.deliveries)
+        self._settle(claim, {**progress, "skipped": 0} if progress else {"skipped": skipped})
+        self._conclude(claim, now, outcome, state=State.DEAD, reason=reason, detail=detail, **progress)
 
     def _settle(self, claim: Claim, changes: Mapping[str, Any], until: float | None = None) -> None:
         table, owed = schema.lane, schema.delivery
@@ -230,6 +243,10 @@ def _merges(row: Any, late_before: float) -> bool:
     return bool(row.merge == Merge.ALWAYS or (row.merge == Merge.WHEN_LATE and row.created_at < late_before))
 
 
+def _progress(receipt: Receipt | None) -> dict[str, Any]:
+    return {} if receipt is None else {"receipt": codec.dump(codec.receipt, receipt.fields)}
+
+
 def _claim(rows: Sequence[Any], lane: Any) -> Claim:
     *before, last = rows
     return Claim(
@@ -243,5 +260,10 @@ def _claim(rows: Sequence[Any], lane: Any) -> Claim:
         uncertain=any(row.uncertain for row in rows),
         created_at=moment(last.created_at),
         skipped=lane.skipped,
-        last=None if lane.receipt is None else Receipt(codec.receipt.validate_json(lane.receipt)),
+        last=_receipt(lane.receipt),
+        progress=_receipt(last.receipt),
     )
+
+
+def _receipt(document: str | None) -> Receipt | None:
+    return None if document is None else Receipt(codec.receipt.validate_json(document))

@@ -45,6 +45,7 @@ class Claim:
         created_at: When it was owed.
         skipped: Deliveries of this lane given up since the last one that arrived.
         last: The receipt of the lane's last delivered message.
+        progress: What earlier tries of this delivery have achieved.
     """
 
     delivery: str
@@ -58,6 +59,7 @@ class Claim:
     created_at: datetime
     skipped: int
     last: Receipt | None
+    progress: Receipt | None = None
 
     @property
     def deliveries(self) -> list[str]:

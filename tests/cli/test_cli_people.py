@@ -5,6 +5,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -65,7 +66,7 @@ def upgrade(tx: Transaction) -> list[Event]:
     if claims:
         tx.delivered(claims[0], Receipt(), time.time())
         (second,) = tx.claim("team", "me", 1, lease=30, now=time.time())
-        failure = {"outcome": "retry", "reason": "server", "detail": "HTTP 503"}
+        failure: dict[str, Any] = {"outcome": "retry", "reason": "server", "detail": "HTTP 503"}
         tx.postponed(second, time.time() + 60, time.time(), uncertain=False, counted=True, **failure)
     return told
 

@@ -97,8 +97,9 @@ def fails(
     *,
     scope: Scope = Scope.EVENT,
     retry_after: float | None = None,
+    receipt: Receipt | None = None,
 ) -> DeliveryError:
-    return DeliveryError(outcome, reason, "as the script says", scope=scope, retry_after=retry_after)
+    return DeliveryError(outcome, reason, "as the script says", scope=scope, retry_after=retry_after, receipt=receipt)
 
 
 def tell(name: str = "search", *sinks: str) -> Callable[[Transaction], list[Event]]:

@@ -8,7 +8,7 @@ import pytest
 from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving, settled, tell
 
 from notifier.domain import render as words
-from notifier.domain.errors import DeliveryReason, Outcome, Scope
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import Policy
 from notifier.engine import dispatcher as engine
@@ -74,6 +74,41 @@ async def test_a_refused_message_is_dead_and_the_next_one_says_so(store: Store) 
     assert [message.skipped for message in sink.heard] == [0, 1, 0, 0]
     dead = (await rows(store))[0]
     assert (dead.state, dead.reason, dead.detail) == (State.DEAD, "invalid", "as the script says")
+
+
+async def test_what_a_failed_try_has_achieved_is_given_back_to_the_next_ones(store: Store) -> None:
+    reached = Receipt({"accepted": "a@example.com"})
+    answers: list[DeliveryError | Receipt] = [fails(receipt=reached), fails(Outcome.UNCERTAIN), Receipt()]
+    sink = Sink(lambda message: answers[message.attempt - 1] if message.event.sequence == 1 else Receipt())
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(settled(store))
+    assert [message.progress for message in sink.heard[:4]] == [None, reached, reached, None]
+
+
+async def test_what_is_given_up_having_arrived_in_part_was_not_skipped(store: Store) -> None:
+    reached = Receipt({"accepted": "a@example.com"})
+    partly = fails(Outcome.REJECTED, DeliveryReason.INVALID, receipt=reached)
+    sink = Sink(lambda message: partly if message.event.sequence == 1 and message.progress is None else Receipt())
+    await store.transact(tell())
+    async with serving(outlet(store, sink)) as dispatcher:
+        await eventually(settled(store, count=3))
+        assert (sink.heard[1].skipped, sink.lasts[1]) == (0, reached)
+        dead = (await rows(store))[0]
+        assert dead.state is State.DEAD
+        await store.transact(lambda tx: tx.resend(time.time(), ids=[dead.id]))
+        dispatcher.told(frozenset({"team"}))
+        await eventually(settled(store))
+    assert sink.heard[-1].progress == reached, "who sends it again does not begin anew"
+
+
+async def test_progress_that_cannot_be_stored_is_a_fault_of_the_sink(store: Store) -> None:
+    wrong = fails(receipt=Receipt({"n": 1}))  # type: ignore[dict-item]
+    sink = Sink(lambda message: wrong if message.attempt == 1 else Receipt())
+    await store.transact(tell())
+    async with serving(outlet(store, sink)):
+        await eventually(settled(store), within=8)
+    assert [message.may_repeat for message in sink.heard[:2]] == [False, True]
 
 
 async def test_a_message_that_cannot_be_put_into_words_is_buried(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,22 @@ def test_ours_are_found_by_their_files_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["contract", "registry", "conformance", "posting", "__init__", "", ".", "..console", "a b.c", "os;x"]
+    "name",
+    [
+        "contract",
+        "registry",
+        "conformance",
+        "posting",
+        "email_letter",
+        "email_words",
+        "smtp",
+        "__init__",
+        "",
+        ".",
+        "..console",
+        "a b.c",
+        "os;x",
+    ],
 )
 def test_what_is_no_sink_is_not_found(name: str) -> None:
     assert "there is none of that name" in refused(name).why

@@ -3,23 +3,22 @@
 import asyncio
 import io
 import json
+import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from email import message_from_bytes
-from email.policy import default
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import fake_slack
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from mail_server import Server, mail_server
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from smtp_servers import LOGIN, OPS, PASSWORD, PostOffice, authority, post_office
 
-from notifier.sinks import console, pagerduty, slack, webhook
-from notifier.sinks import email as email_sink
+from notifier.sinks import apprise, console, email, pagerduty, slack, webhook
 from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -163,49 +162,73 @@ class TestPagerDuty(SinkConformance):
                 await server.close()
 
 
+class ToldOffice(PostOffice):
+    """A post office that behaves as its receiver is told to."""
+
+    receiver: Receiver
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # type: ignore[explicit-override]  # noqa: N802 - aiosmtpd's name
+        self.hangs = self.receiver.behaviour is Behaviour.HANGS
+        self.on = {"DATA": f"451 upstream down, {PASSWORD}"} if self.receiver.behaviour is Behaviour.FAILS else {}
+        said = await super().handle_DATA(server, session, envelope)
+        self.receiver.received[:] = [Received(mail.read, str(mail.parsed["Message-ID"])) for mail in self.mails]
+        return said
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
 class TestEmail(SinkConformance):
-    sink_class = email_sink.Sink
-    settings_class = email_sink.Settings
-    secrets = ("secret-canary",)
+    sink_class = email.Sink
+    settings_class = email.Settings
+    secrets = (PASSWORD,)
+    certificates: ClassVar[Path]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def signed(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        cls.certificates = tmp_path_factory.mktemp("certificates")
+        with authority(cls.certificates) as ours:
+            ours.server()
+            yield
 
     @asynccontextmanager
     async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
-        async with mail_server() as server:
-            receiver = Postbox(
-                {
-                    "host": "127.0.0.1",
-                    "port": server.port,
-                    "tls": "none",
-                    "from": "css@example.com",
-                    "to": ["ops@example.com"],
-                    "username": "css",
-                    "password": "secret-canary",
-                },
-                server=server,
-            )
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(self.certificates / "good.pem", self.certificates / "good.key")
+        office = ToldOffice()
+        async with post_office(tls, auth=True, office=office):
+            where = {"host": "127.0.0.1", "port": office.port, "ca_file": str(self.certificates / "ca.pem"), **LOGIN}
+            office.receiver = Receiver({**where, "from": "css@example.com", "to": [OPS]})
+            yield office.receiver
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+class TestApprise(SinkConformance):
+    sink_class = apprise.Sink
+    settings_class = apprise.Settings
+    secrets = ("canary-in-the-path", "canary-password")
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        freed = asyncio.Event()
+
+        async def answer(request: web.Request) -> web.Response:
+            said = await request.json()
+            if receiver.behaviour is Behaviour.FAILS:
+                return web.Response(status=503, text=str(request.url))
+            if receiver.behaviour is Behaviour.HANGS:
+                await freed.wait()
+            text = f"{said['title']}\n{said['message']}"
+            receiver.received.append(Received(text, text.splitlines()[-1]))
+            return web.Response()
+
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", answer)
+        server = TestServer(app, port=0)
+        await server.start_server(shutdown_timeout=0.1, access_log=None)
+        url = f"json://user:canary-password@127.0.0.1:{server.port}/canary-in-the-path"
+        receiver = Receiver({"url": url, "accept_risk": True})
+        try:
             yield receiver
-
-
-@dataclass(slots=True)
-class Postbox(Receiver):
-    """What a mail server took, read as a mail program reads it."""
-
-    server: Server = field(default_factory=Server)
-
-    def __setattr__(self, name: str, value: object) -> None:  # type: ignore[explicit-override]
-        object.__setattr__(self, name, value)
-        if name == "behaviour":
-            with suppress(AttributeError):  # While it is being made, the server comes last.
-                self.server.hang = value is Behaviour.HANGS
-                self.server.data = "451 not now" if value is Behaviour.FAILS else "250 OK"
-
-    def __getattribute__(self, name: str) -> object:  # type: ignore[explicit-override]
-        if name == "received":
-            return [letter(content) for _, content in self.server.mails]
-        return object.__getattribute__(self, name)
-
-
-def letter(content: bytes) -> Received:
-    mail = message_from_bytes(content, policy=default)
-    bodies = [part.get_content() for part in mail.walk() if part.get_content_maintype() == "text"]
-    return Received("\n".join([str(mail["Subject"]), *bodies]), str(mail["Message-ID"]))
+        finally:
+            freed.set()
+            await server.close()

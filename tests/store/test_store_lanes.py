@@ -77,6 +77,23 @@ async def test_what_is_put_off_waits_its_time_and_counts_its_tries(store: Store)
     assert (third.attempt, third.tries) == (3, 1)
 
 
+async def test_progress_is_kept_with_its_delivery_until_it_is_settled(store: Store) -> None:
+    await _owe(store, "a")
+    said = {"outcome": "retry", "reason": "server", "detail": "HTTP 503"}
+    reached = Receipt({"accepted": "a@example.com"})
+    [taken] = await store.transact(claim())
+    assert taken.progress is None
+    await store.transact(lambda tx: tx.postponed(taken, NOW, NOW, uncertain=False, counted=True, receipt=reached, **said))
+    [again] = await store.transact(claim())
+    assert (again.progress, again.last) == (reached, None)
+    await store.transact(put_off(again, NOW))
+    [third] = await store.transact(claim())
+    assert third.progress == reached, "a try that achieved nothing takes nothing back"
+    await store.transact(lambda tx: tx.buried(third, NOW, receipt=reached, **said))
+    [other] = await store.transact(claim())
+    assert (other.delivery != third.delivery, other.progress, other.last, other.skipped) == (True, None, reached, 0)
+
+
 async def test_a_probe_takes_what_is_not_due_yet(store: Store) -> None:
     await _owe(store, "a")
     [taken] = await store.transact(claim())

@@ -1,0 +1,213 @@
+"""The bridge: what its yes and no mean, what it may not reach, and that its URL is never shown."""
+
+import asyncio
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import apprise
+import pytest
+from aiohttp import web
+from pydantic import ValidationError
+from sink_receivers import Hook, hook, raw_hook
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.model import Kind
+from notifier.domain.samples import sample, samples
+from notifier.domain.words import Words
+from notifier.outbound import open_session
+from notifier.sinks.apprise import HOSTED, LOCAL, MOST_EARLIER, MOST_HUNG, Settings, Sink, text_of
+from notifier.sinks.contract import Surroundings
+
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+
+NEWS = sample(Kind.TASK_FAILED, mark=None)
+
+
+@asynccontextmanager
+async def bridge(url: str, *, seconds: float = 5.0, words: Words | None = None) -> AsyncIterator[Sink]:
+    settings = Settings.model_validate({"url": url, "accept_risk": True})
+    async with open_session() as session, Sink(settings, Surroundings("bridge", session, seconds, words or Words())) as sink:
+        yield sink
+
+
+def address(found: Hook | str, query: str = "") -> str:
+    url = found if isinstance(found, str) else found.url
+    return url.replace("http://", "json://") + "/canary-in-the-path" + query
+
+
+async def failure(sink: Sink) -> DeliveryError:
+    with pytest.raises(DeliveryError) as caught:
+        await sink.send(NEWS, None)
+    return caught.value
+
+
+async def test_a_yes_is_a_receipt_that_claims_little() -> None:
+    async with hook() as found, bridge(address(found)) as sink:
+        receipt = await sink.send(sample(Kind.TASK_FAILED), None)
+        body = found.posts[0].body.decode()
+    assert receipt.fields == {"service": "JSON"}
+    assert "[TEST] sample-cluster: upgrade FAILED" in body
+    assert f"id {NEWS.id}" in body
+    assert '"type": "failure"' in body
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [(Kind.TASK_SUCCEEDED, "success"), (Kind.TASK_STALLED, "warning"), (Kind.TASK_STARTED, "info")]
+)
+async def test_how_much_it_matters_is_said_in_apprises_words(kind: Kind, said: str) -> None:
+    async with hook() as found, bridge(address(found)) as sink:
+        await sink.send(sample(kind), None)
+        assert f'"type": "{said}"' in found.posts[0].body.decode()
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
+async def test_a_no_may_mean_anything(status: int) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    async with hook(answer) as found, bridge(address(found)) as sink:
+        error = await failure(sink)
+        assert len(found.posts) == 1, "a redirect is not followed and nothing is tried twice"
+    assert (error.outcome, error.reason, error.scope) == (Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, Scope.EVENT)
+    assert error.detail == "Apprise says only that JSON failed: nothing, or a part, may have arrived"
+
+
+async def test_a_plug_in_that_raises_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hook() as found, bridge(address(found)) as sink:
+        monkeypatch.setattr(sink._service, "notify", lambda **_: 1 / 0)
+        assert (await failure(sink)).outcome is Outcome.UNCERTAIN
+
+
+async def test_a_service_that_never_answers_is_a_no() -> None:
+    async with raw_hook(hang=True) as url, bridge(address(url), seconds=0.5) as sink:
+        began = time.monotonic()
+        assert (await failure(sink)).outcome is Outcome.UNCERTAIN
+        assert time.monotonic() - began < 2
+
+
+async def test_a_plug_in_that_knows_no_deadline_is_left_and_after_some_not_called_any_more() -> None:
+    release = threading.Event()
+    async with bridge(address("http://127.0.0.1:9"), seconds=0.1) as sink:
+        assert sink._service is not None
+        sink._service.notify = lambda **_: release.wait(5)  # type: ignore[method-assign,assignment]  # a plug-in that knows no deadline
+        for _ in range(MOST_HUNG):
+            error = await failure(sink)
+            assert (error.outcome, error.reason) == (Outcome.UNCERTAIN, DeliveryReason.TIMEOUT)
+        error = await failure(sink)
+        assert (error.outcome, error.scope) == (Outcome.RETRY, Scope.SINK)
+        assert error.detail == f"{MOST_HUNG} earlier calls to JSON still hang"
+        hung = list(sink._hung)
+        release.set()
+        await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in hung))
+        assert (await sink.send(NEWS, None)).fields == {"service": "JSON"}
+
+
+async def test_nothing_of_the_url_is_shown_or_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=500, text=str(request.url))
+
+    async with hook(answer) as found:
+        url = address(found, "?+X-Token=canary-in-a-header").replace("json://", "json://user:canary-password@")
+        async with bridge(url) as sink:
+            error = await failure(sink)
+        assert found.posts[0].headers["X-Token"] == "canary-in-a-header"
+    shown = [caplog.text, repr(error), repr(sink), repr(Settings.model_validate({"url": url, "accept_risk": True}))]
+    assert "canary" not in "\n".join(shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("file:///etc/passwd", "acts on this machine"),
+        ("config://x", "acts on this machine"),
+        ("include://x", "acts on this machine"),
+        ("dbus://", "acts on this machine"),
+        ("SYSLOG://", "acts on this machine"),
+        ("windows://", "acts on this machine"),
+        ("nothing", "is no Apprise URL"),
+        ("json://a.example json://b.example", "without spaces"),
+        ("json://a.example\n", "without spaces"),
+        ("json://[::1", "is no URL"),
+        ("json://a.example/?verify=no", "must not say verify"),
+        ("json://a.example/?redirect=yes", "must not say redirect"),
+        ("json://a.example/?Retry=9&wait=9", "must not say retry"),
+        ("json://169.254.169.254/latest", "metadata service"),
+        ("jsons://user:canary@[fd00:ec2::254]/", "metadata service"),
+        ("json://canary.example", "say accept_risk: true"),
+        ("ntfy://canary-topic", "say accept_risk: true"),
+        ("nosuchthing://canary", "say accept_risk: true"),
+        ("slack://canary", "Apprise knows no such service, or the URL lacks something"),
+    ],
+)
+def test_urls_that_are_refused(url: str, said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"url": url})
+    assert said in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "syslog://", "json://169.254.169.254", "json://a.example/?verify=no", "nosuch://x"]
+)
+def test_accepting_the_risk_does_not_open_everything(url: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"url": url, "accept_risk": True})
+
+
+def test_what_has_a_host_of_its_own_needs_no_accepting() -> None:
+    assert Settings.model_validate({"url": "dingtalk://ABCDEFGH1234567890"}).accept_risk is False
+
+
+def test_the_lists_name_what_apprise_knows() -> None:
+    known = {}
+    for plugin in apprise.Apprise().details(show_disabled=True)["schemas"]:
+        for scheme in [*(plugin["protocols"] or ()), *(plugin["secure_protocols"] or ())]:
+            known[scheme] = plugin
+    assert set(known) >= HOSTED
+    assert set(known) & LOCAL >= {"syslog", "dbus", "windows", "macosx"}
+    for scheme in HOSTED:
+        tokens = set(known[scheme]["details"]["tokens"])
+        assert not {token for token in tokens if "host" in token or token in {"url", "server", "port"}}, scheme
+
+
+def test_the_text_says_what_is_to_be_known_of_the_telling() -> None:
+    earlier = tuple(message.event for message in samples()[:2]) * MOST_EARLIER
+    message = replace(NEWS, late_by=timedelta(hours=3), skipped=2, may_repeat=True, reminder=4, earlier=earlier)
+    lines = text_of(message, Words()).splitlines()
+    assert lines[1:6] == [
+        "Told 3 h late.",
+        "2 earlier message(s) never arrived.",
+        "May be a repeat.",
+        "Reminder 4.",
+        "Before this:",
+    ]
+    assert lines[6] == f"… and {MOST_EARLIER} more"
+    assert len(lines) == 7 + MOST_EARLIER + 2
+    assert "延迟 3 h 送达。" in text_of(message, Words(language="zh"))
+    assert text_of(NEWS, Words()).splitlines()[1:] == ["2026-03-01 06:35:00 UTC", f"id {NEWS.id}"]
+
+
+async def test_a_sink_that_was_not_opened_says_so() -> None:
+    async with open_session() as session:
+        sink = Sink(Settings.model_validate({"url": "dingtalk://ABCDEFGH1234567890"}), Surroundings("bridge", session))
+        with pytest.raises(RuntimeError, match="not open"):
+            await sink.send(NEWS, None)
+
+
+def test_without_the_extra_the_error_names_it() -> None:
+    asked = (
+        "import sys; sys.modules['apprise'] = None\n"
+        "from notifier.sinks.registry import load, UnknownSinkType\n"
+        "try: load('apprise')\nexcept UnknownSinkType as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout
+    assert "needs an extra: pip install 'css-upgrade-notifier[apprise]'" in said
