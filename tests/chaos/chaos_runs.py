@@ -24,6 +24,9 @@ from notifier.store.rows import DeliveryRow
 from notifier.store.store import Store
 
 SPEED = 150.0
+LEAD = 5.0
+"""Seconds before anything happens: what is over at the first look is told by nobody, rightly."""
+
 # Refused keys and throttling rest the whole project for a minute or more, so they have tests of their own.
 MIX: dict[Fault, float] = {fault: 1.0 for fault in Fault if fault not in {Fault.UNAUTHORIZED, Fault.THROTTLED}}
 
@@ -81,7 +84,8 @@ async def world(
     speed: float = SPEED,
     **configured: str,
 ) -> AsyncIterator[World]:
-    """A world that is ready; the program has not started."""
+    """A world that is ready; the program has not started. Nothing happens before it has had time for a first look."""
+    scenario = _later(scenario, LEAD * speed)
     ledger = ledger or Ledger(failing=0.02, resetting=0.01)
     faults = faults or Faults(rate=0.02, mix=MIX, slow_for=1.0, seed=7)
     async with Simulator(scenario, speed=speed, faults=faults) as cloud, ledger:
@@ -108,7 +112,7 @@ async def kills(folder: Path, *, count: int, clusters: int, seed: int, rough: bo
         for _ in range(count):
             started = time.monotonic()
             try:
-                await here.ledger.until(len(here.ledger.receipts) + 1, 10)
+                await here.ledger.until(len(here.ledger.receipts) + 1, 20)
             except TimeoutError:
                 break  # Everything has been said: there is nothing left to interrupt.
             recoveries.append(time.monotonic() - started)
@@ -129,7 +133,7 @@ async def terms(folder: Path, *, count: int, clusters: int, seed: int) -> tuple[
         await here.bot.start()
         for _ in range(count):
             try:
-                await here.ledger.until(len(here.ledger.receipts) + 1, 10)
+                await here.ledger.until(len(here.ledger.receipts) + 1, 20)
             except TimeoutError:
                 break
             await asyncio.sleep(draw.uniform(0.0, 0.5))
@@ -153,8 +157,8 @@ async def outage(folder: Path, *, clusters: int, seed: int, down_for: float) -> 
         await here.bot.start()
         await here.all_told(120)
         others = time.monotonic()
-        await everything(scenario, down, 120)
-        late = audit(scenario, down.receipts, here.bot.blows, slots=SLOTS)
+        await everything(here.scenario, down, 120)
+        late = audit(here.scenario, down.receipts, here.bot.blows, slots=SLOTS)
         verdict = await here.verdict()
     assert late.good, late
     notes = {"tries while down": down.refused, "others done s before it was up": round(until - others, 1)}
@@ -236,16 +240,16 @@ SWEEP_SPEED = 600.0
 
 
 def small(seed: int) -> Scenario:
-    """Two clusters within seconds: enough for a kill at every step. They begin once the program has had a first look."""
-    scenario = fleet(2, seed=seed, window=30.0)
-    later = 5.0 * SWEEP_SPEED
-    return replace(
-        scenario,
-        clusters=tuple(
-            replace(cluster, tasks=tuple(replace(task, start=task.start + later) for task in cluster.tasks))
-            for cluster in scenario.clusters
-        ),
+    """Two clusters within seconds: enough for a kill at every step."""
+    return fleet(2, seed=seed, window=30.0)
+
+
+def _later(scenario: Scenario, seconds: float) -> Scenario:
+    clusters = (
+        replace(cluster, tasks=tuple(replace(task, start=task.start + seconds) for task in cluster.tasks))
+        for cluster in scenario.clusters
     )
+    return replace(scenario, clusters=tuple(clusters))
 
 
 def can_trace() -> bool:
