@@ -174,7 +174,13 @@ def test_both_parts_say_the_same() -> None:
                 "2026-03-01 06:35:00 UTC",
                 "Someone must choose: retry or terminate.",
             ),
-            *("Told 3 h late", "2 earlier message(s)", "Reminder 1", "Before this (4)", "Node css-sample-ess-esn-1-1 started"),
+            *(
+                "Told 3 h after it was seen.",
+                "2 earlier message(s)",
+                "Reminder 1",
+                "Before this (4)",
+                "Node css-sample-ess-esn-1-1 started",
+            ),
             *("1 of 3 completed", "33 %", "css-sample-ess-esn-2-1", "in flight when it ended", "1 more node", "to come"),
             *("7.10.2_22.5.1_1230", "https://status.example.com", FAILED.event.id),
         ):
@@ -235,7 +241,7 @@ def test_chinese() -> None:
     text, html = parts(message, replace(SENDER, words=words))
     assert '<html lang="zh-CN">' in html
     for part in (text, html):
-        for said in ("严重", "节点", "已完成 1 / 3", "另有 1 个节点", "此前的消息", "延迟", "14:35:00 CST"):
+        for said in ("严重", "节点", "已完成 1 / 3", "另有 1 个节点", "此前的消息", "在发现 1 h 后才送达", "14:35:00 CST"):
             assert said in part
 
 
@@ -260,11 +266,13 @@ async def test_who_reads_it_is_addressed_and_who_sends_it_is_named() -> None:
         "from": "CSS 通知 <css@example.com>",
         "to": ["Ops <ops@example.com>", "b@example.org"],
         "domain": "mail.example.net",
+        "subject_prefix": "[ops]",
     }
     async with post_office() as office, mailing(office.port, **people) as sink:
         await sink.send(FAILED, None)
     [sent] = office.mails
     assert (sent.sender, sent.recipients) == ("css@example.com", ["ops@example.com", "b@example.org"])
+    assert str(sent.parsed["Subject"]).startswith("[ops] sample-cluster: ")
     assert str(sent.parsed["From"]) == "CSS 通知 <css@example.com>"
     assert str(sent.parsed["To"]) == "Ops <ops@example.com>, b@example.org"
     assert str(sent.parsed["Message-ID"]) == f"<{FAILED.id}@mail.example.net>"

@@ -109,6 +109,14 @@ async def test_an_unknown_authority_is_not_trusted_without_its_file(ours: Author
     assert (error.reason, office.logins) == (DeliveryReason.TLS, [])
 
 
+async def test_a_server_that_speaks_no_tls_on_the_port_of_tls_gets_nothing() -> None:
+    async with scripted(willing()) as (port, heard), mailing(port, tls="tls", **LOGIN) as sink:
+        error = await failure(sink)
+    assert (error.outcome, error.reason, error.scope) == (Outcome.RETRY, DeliveryReason.TLS, Scope.SINK)
+    assert error.detail.startswith("no TLS connection: ")
+    assert heard == []
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [

@@ -1,0 +1,81 @@
+"""Makes ``docs/email-en.png`` and ``docs/email-zh.png``: a failure's mail, as a browser shows it.
+
+Run ``python tests/pictures/mail_pictures.py``. It needs Chromium, and for Chinese a font that has it (``fonts-wqy-microhei``).
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import timedelta
+from email import message_from_bytes, policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from notifier.domain.model import Kind
+from notifier.domain.samples import sample, samples
+from notifier.domain.words import Words
+from notifier.sinks.email_letter import Sender, letter
+
+DOCS = Path(__file__).parents[2] / "docs"
+SIZE = (700, 1080)
+LANGUAGES = {"en": Words("en"), "zh": Words("zh", ZoneInfo("Asia/Shanghai"))}
+
+
+def browser() -> str | None:
+    """Where Chromium is; None: nowhere."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def html(words: Words) -> str:
+    """The mail of a failure that was told late, along with what came before it."""
+    news = sample(Kind.TASK_FAILED, mark=None)
+    message = replace(
+        news,
+        title=words.title(news.event),
+        summary=words.summary(news.event),
+        facts=words.facts(news.event),
+        earlier=tuple(told.event for told in samples()[3:6]),
+        late_by=timedelta(minutes=12),
+    )
+    sender = Sender(
+        name="mail",
+        address=Address("CSS", addr_spec="css@example.com"),
+        recipients=(Address("", addr_spec="ops@example.com"),),
+        domain="example.com",
+        subject_prefix="[css]",
+        threads=True,
+        words=words,
+        page="https://status.example.com",
+    )
+    mail = message_from_bytes(letter(message, None, sender).content, policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    body = mail.get_body(("html",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def picture(chromium: str, page: str, target: Path) -> None:
+    """Show a page and keep what is seen as a PNG."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "mail.html"
+        file.write_text(page, encoding="utf-8")
+        asked = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1"]
+        asked += [f"--user-data-dir={folder}/profile", f"--window-size={SIZE[0]},{SIZE[1]}", f"--screenshot={target}"]
+        subprocess.run([chromium, *asked, file.as_uri()], check=True, capture_output=True, timeout=60)
+
+
+def main() -> int:
+    if (chromium := browser()) is None:
+        print("There is no Chromium here.", file=sys.stderr)  # noqa: T201 - a script speaks so
+        return 1
+    for language, words in LANGUAGES.items():
+        picture(chromium, html(words), DOCS / f"email-{language}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
