@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from notifier.domain import render
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample, samples
 from notifier.domain.words import Words
@@ -35,9 +36,9 @@ def html(words: Words) -> str:
     news = sample(Kind.TASK_FAILED, mark=None)
     message = replace(
         news,
-        title=words.title(news.event),
+        title=render.title(news.event),
         summary=words.summary(news.event),
-        facts=words.facts(news.event),
+        facts=render.facts(news.event),
         earlier=tuple(told.event for told in samples()[3:6]),
         late_by=timedelta(minutes=12),
     )
