@@ -120,7 +120,7 @@ class Crew:
         owner = f"{socket.gethostname()}/{os.getpid()}"
         outlets, holdings = [], {}
         for entry in settings.sinks:
-            sink = await self._open.enter_async_context(build_sink(entry, self.session))
+            sink = await self._open.enter_async_context(build_sink(entry, self.session, page_of(settings)))
             outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
@@ -217,11 +217,16 @@ def _retire(tx: Transaction, names: frozenset[str]) -> None:
             pass
 
 
-def build_sink(entry: SinkEntry, session: aiohttp.ClientSession) -> Sink:
-    """The sink that an entry of the configuration describes."""
+def page_of(settings: Settings) -> str | None:
+    """Where people reach the status page, if the configuration says so."""
+    return None if settings.http is None else settings.http.url
+
+
+def build_sink(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
+    """The sink that an entry of the configuration describes; its messages link to ``page``."""
     kind = registry.load(entry.type)
     settings = cast("SinkSettings", entry.settings)  # Validated by this very type.
-    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, entry.words))
+    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, entry.words, page))
 
 
 def outlet_settings(entry: SinkEntry) -> OutletSettings:

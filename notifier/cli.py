@@ -45,7 +45,7 @@ def demo(*, keep: bool, port: int, speed: float | None) -> None:
 
 @main.command()
 @CONFIG
-@click.option("--online", is_flag=True, help="Also ask every source once.")
+@click.option("--online", is_flag=True, help="Also ask every source, and every sink that can be asked without telling anybody.")
 @guarded
 def check(path: Path, *, online: bool) -> None:
     """Check the configuration: 0 if it is good, 2 if not."""
@@ -65,7 +65,11 @@ def check(path: Path, *, online: bool) -> None:
         for cluster, found in failures:
             click.echo(f"{cluster.name}: {found}", err=True)
         click.echo(f"{len(answers) - len(failures)} of {len(answers)} clusters answered.")
-        if failures:
+        sinks = wait(once.check_sinks(settings))
+        for name, problems in sinks.items():
+            for problem in problems:
+                click.echo(f"sink {name}: {problem}", err=True)
+        if failures or any(sinks.values()):
             sys.exit(FAILED)
 
 

@@ -234,12 +234,17 @@ class RouteSettings(Part):
 
 
 class HttpSettings(Part):
-    """Where the status page, the API and the metrics are. Without a token they are on loopback only."""
+    """Where the status page, the API and the metrics are. Without a token they are on loopback only.
+
+    Attributes:
+        url: Under which people reach the status page, behind a proxy say; messages link to it if it is given.
+    """
 
     listen: Annotated[str, Shape(r"(?:\[[0-9a-fA-F:.]+\]|[^:\s/]*):\d{1,5}", "host:port such as 127.0.0.1:8080")] = (
         "127.0.0.1:8080"
     )
     token: Token | None = None
+    url: Endpoint | None = None
 
     @property
     def host(self) -> str:

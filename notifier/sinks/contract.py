@@ -73,3 +73,11 @@ class Patient(Protocol):
 
         What waits is merged: the lane's next message carries it in ``message.earlier``.
         """
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """What a sink offers besides if it can find out whether it would work without telling anybody anything."""
+
+    async def check(self) -> list[str]:
+        """What is wrong, in words and with a remedy where there is one; an empty list if nothing is."""

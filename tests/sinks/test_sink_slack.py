@@ -1,20 +1,24 @@
 """Slack: one living message a task, seen once, quiet, and harmless whatever a node is called."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 from fake_slack import CHANNEL, TOKEN, Posted, Slack, refusal, slack, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sink_receivers import Handler, Hook, hook
 
+from notifier.cli import main
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Eta, Kind
@@ -382,3 +386,28 @@ def _marked(value: Any) -> list[str]:
 
 def test_a_posted_message_is_what_people_see() -> None:
     assert Posted("1", "text", [], {}).thread is None
+
+
+CONFIG = """\
+projects:
+  - name: beijing
+    region: cn-north-4
+    project_id: p1
+    endpoint: http://127.0.0.1:9
+    credentials: {{access_key: AK, secret_key: SK}}
+    clusters: [{{id: c1}}]
+sinks:
+  team: {{type: slack, token: {token}, channel: {channel}, base_url: "{url}"}}
+  console: {{type: console}}
+"""
+
+
+async def test_check_online_asks_the_sinks_that_can_be_asked(tmp_path: Path) -> None:
+    path = tmp_path / "notifier.yaml"
+    async with slack() as workspace:
+        workspace.scopes = "chat:write,channels:history"
+        path.write_text(CONFIG.format(token=TOKEN, channel=CHANNEL, url=workspace.url))
+        found = await asyncio.to_thread(CliRunner().invoke, main, ["check", "--online", "-c", str(path)])
+    assert found.exit_code == 1
+    assert "0 of 1 clusters answered" in found.output
+    assert "sink team: the scope groups:history is missing: the same in private channels" in found.output
