@@ -335,8 +335,7 @@ def _attempts(before: KnownTask | None, task: Task) -> range:
     if last == before.attempt and before.endings & FAILURES:
         # Where nothing is counted, an end that shows more than the failure before it is the end of another attempt.
         uncounted = before.executions is None and task.executions is None
-        ended_anew = uncounted and task.status in TERMINAL and newer(before.task, task)
-        last += task.status == Status.RUNNING or ended_anew
+        last += task.status == Status.RUNNING or (uncounted and task.status in TERMINAL and newer(before.task, task))
     return range(before.attempt, last + 1)
 
 
