@@ -136,9 +136,11 @@ class Settings(SinkSettings):
             raise ValueError("username and password must be given together, or neither")
         if self.tls == "none" and not _loopback(self.host):
             if self.password is not None:
-                raise ValueError("tls: none would send the password in clear; use tls: starttls or tls: tls")
+                raise ValueError("the password would be sent unencrypted to another machine; encrypt by starttls")
             if not self.accept_risk:
-                raise ValueError("tls: none sends mail in clear to another machine; use starttls, or say accept_risk: true")
+                raise ValueError(
+                    "mail would be sent unencrypted to another machine; encrypt by starttls, or say accept_risk: true"
+                )
         return self
 
 

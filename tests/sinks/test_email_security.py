@@ -255,7 +255,7 @@ def test_settings_take_no_line_break(field: str, text: str) -> None:
         ({"username": "css"}, "given together"),
         ({"password": PASSWORD}, "given together"),
         ({"host": "mail.example.com"}, "say accept_risk: true"),
-        ({"host": "mail.example.com", "accept_risk": True, **LOGIN}, "would send the password in clear"),
+        ({"host": "mail.example.com", "accept_risk": True, **LOGIN}, "the password would be sent unencrypted"),
         ({"ca_file": "/no/such/file"}, "does not point to a file"),
         ({"tls": "maybe"}, "'starttls', 'tls' or 'none'"),
     ],

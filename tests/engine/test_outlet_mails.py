@@ -1,0 +1,99 @@
+"""Engine, store and e-mail sink together: what one recipient waits for, the others are not sent again."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from engine_scripts import eventually, outlet, rows, serving, settled, tell
+
+from notifier.outbound import open_session
+from notifier.sinks import email
+from notifier.sinks.contract import Surroundings
+from notifier.store.rows import State
+from notifier.store.store import Store
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
+
+ALICE, BOB = "alice@example.com", "bob@example.com"
+
+
+class Office:
+    """Puts Bob off at every other try; at the others it takes his mail, or ``refuses`` him for good."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses = refuses
+        self.mails: list[tuple[tuple[str, ...], bytes]] = []
+        self._put_off = False
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self,
+        server: SMTP,  # noqa: ARG002 - likewise, and what follows
+        session: Session,  # noqa: ARG002
+        envelope: Envelope,
+        address: str,
+        options: list[str],  # noqa: ARG002
+    ) -> str:
+        if address == BOB:
+            self._put_off = not self._put_off
+            if self._put_off:
+                return "451 4.7.1 greylisted"
+            if self.refuses:
+                return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 - aiosmtpd's name
+        self.mails.append((tuple(envelope.rcpt_tos), envelope.original_content or b""))
+        return "250 OK"
+
+
+@asynccontextmanager
+async def posting(told: Office) -> AsyncIterator[email.Sink]:
+    """A sink that hands its mail in at an office."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(told, loop=loop), "127.0.0.1", 0)
+    where = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1], "tls": "none"}
+    settings = email.Settings.model_validate({**where, "from": "css@example.com", "to": [ALICE, BOB]})
+    async with open_session() as session, email.Sink(settings, Surroundings("team", session)) as sink:
+        yield sink
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email, "GREYLISTED", 0.01)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = Store("sqlite://").open()
+    yield opened
+    opened.close()
+
+
+async def test_who_was_put_off_gets_each_mail_once_and_so_does_everybody_else(store: Store) -> None:
+    told = Office()
+    events = await store.transact(tell())
+    async with posting(told) as sink, serving(outlet(store, sink)):
+        await eventually(settled(store))
+    assert Counter(recipients for recipients, _ in told.mails) == {(ALICE,): len(events), (BOB,): len(events)}
+    assert all(count == 2 for count in Counter(content for _, content in told.mails).values()), "both have the same mail"
+
+
+async def test_who_is_refused_is_a_dead_delivery_and_a_second_sending_reaches_only_him(store: Store) -> None:
+    told = Office(refuses=True)
+    events = await store.transact(tell())
+    async with posting(told) as sink, serving(outlet(store, sink)) as dispatcher:
+        await eventually(settled(store, State.DEAD))
+        assert {row.reason for row in await rows(store)} == {"missing"}
+        assert [recipients for recipients, _ in told.mails] == [(ALICE,)] * len(events)
+        assert not any(b"given up" in content for _, content in told.mails), "they were not skipped: Alice has them all"
+        told.refuses = False
+        await store.transact(lambda tx: tx.resend(time.time(), sink="team"))
+        dispatcher.told(frozenset({"team"}))
+        await eventually(settled(store))
+    assert [recipients for recipients, _ in told.mails[len(events) :]] == [(BOB,)] * len(events)
