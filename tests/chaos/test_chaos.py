@@ -4,9 +4,25 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from chaos_audit import Blow, audit
+from chaos_ledger import Receipt
 from chaos_mutants import MUTANTS, caught
 from chaos_power import cut
 from chaos_runs import can_trace, kills, outage, swept, terms
+
+from notifier.sources.scenarios import Scenario
+
+
+@pytest.mark.parametrize(
+    ("at", "answered", "unexplained"), [(9.0, True, 0), (10.5, True, 0), (5.0, True, 1), (12.0, True, 1), (5.0, False, 0)]
+)
+def test_the_auditor_explains_a_repeat_by_a_blow_or_by_an_answer_that_was_not_given(
+    at: float, answered: bool, unexplained: int
+) -> None:
+    event = {"kind": "task.started", "task": {"id": "t", "attempt": 1}, "node": None, "stage": None}
+    receipts = [Receipt(at, "e", "t", 1, "d", event, answered), Receipt(20.0, "e", "t", 1, "d", event)]
+    found = audit(Scenario("none", "nothing happens", ()), receipts, [Blow(10.0, "SIGKILL")], slots=1)
+    assert (found.repeats, found.unexplained) == (1, unexplained)
 
 
 async def test_nothing_is_lost_repeated_or_out_of_order_under_sigkill(tmp_path: Path) -> None:
