@@ -105,9 +105,7 @@ def _miss(tasks: dict[TaskKey, KnownTask], snapshot: Snapshot, now: datetime, ev
             tasks[key] = replace(known, doubts=known.doubts + 1)
             continue
         teller = _Teller(snapshot.cluster, snapshot.action, now, events, [])
-        teller.take(replace(known, doubts=0, vanished=True))
-        teller.tell(Kind.TASK_VANISHED, now, attempt=known.attempt)
-        tasks[key] = teller.state
+        tasks[key] = teller.vanish(known)
     return any_missing
 
 
@@ -120,11 +118,22 @@ class _Teller:
         self._now = now
         self._events = events
         self._remarks = remarks
+        self._sequence = 0
         self.state = KnownTask(Task("", ""))
 
-    def take(self, state: KnownTask) -> None:
-        """Speak of this task from here on."""
+    def vanish(self, known: KnownTask) -> KnownTask:
+        """A task that is no longer listed."""
+        self._take(replace(known, doubts=0, vanished=True))
+        self.tell(Kind.TASK_VANISHED, self._now, attempt=known.attempt)
+        return self._told()
+
+    def _take(self, state: KnownTask) -> None:
         self.state = state
+        self._sequence = state.sequence
+
+    def _told(self) -> KnownTask:
+        """The task as it is known after all that was told of it."""
+        return self.state if self._sequence == self.state.sequence else replace(self.state, sequence=self._sequence)
 
     def baseline(self, task: Task) -> KnownTask:
         """A task that was there before we looked: known, but told in one line, and only if it runs."""
@@ -141,7 +150,7 @@ class _Teller:
         self._remark_status(task)
         if running:
             self.tell(Kind.TASK_STARTED, task.started_at or self._now, catch_up=True)
-        return self.state
+        return self._told()
 
     def compare(self, before: KnownTask | None, task: Task) -> KnownTask:
         """A task of a later answer: tell what is new, in order. Returns ``before`` itself where nothing is."""
@@ -157,7 +166,8 @@ class _Teller:
                 return replace(before, doubts=0) if before.doubts else before
         self._remark_status(task)
         self._accept(before, task)
-        return before if before == self.state else self.state
+        after = self._told()
+        return before if before == after else after
 
     def _accept(self, before: KnownTask | None, task: Task) -> None:
         old = before.task if before else Task(task.id, Status.WAITING)
@@ -167,13 +177,14 @@ class _Teller:
         if task.status in FAILURES and not task.stages and task.current_node in {None, old.current_node}:
             # Some answers forget the stages once it is over; a retry may show them again, and they are no news then.
             task = replace(task, stages=old.stages, current_node=old.current_node)
-        task = replace(task, completed=completed, in_flight=in_flight)
+        if (completed, in_flight) != (task.completed, task.in_flight):
+            task = replace(task, completed=completed, in_flight=in_flight)
         attempts = _attempts(before, task)
         if before is None:
             self.state = KnownTask(task, attempt=attempts[0], executions=task.executions)
         else:
             highest = max(before.executions or 0, task.executions or 0) or None
-            self.state = replace(before, task=task, executions=highest, doubts=0)
+            self._take(replace(before, task=task, executions=highest, doubts=0))
         if not self.state.started and task.status in TASK_STATUSES:
             self.state = replace(self.state, started=True)
             seen = task.status == Status.RUNNING
@@ -223,6 +234,8 @@ class _Teller:
             return  # Left over from a node that was told whole before.
         marks = dict(self.state.marks.get(node, {}))
         for stage in sorted(task.stages, key=lambda stage: stage.order):
+            if not RANK.get(stage.status):
+                continue  # Most wait, and have nothing to tell.
             for kind, letter, time, observed in _stage_facts(stage, marks.get(stage.order, "")):
                 marks[stage.order] = marks.get(stage.order, "") + letter
                 when = time or self._latest(task)
@@ -271,7 +284,8 @@ class _Teller:
         catch_up: bool = False,
     ) -> None:
         """Add an event about the task at hand and number it."""
-        state = self.state = replace(self.state, sequence=self.state.sequence + 1)
+        self._sequence += 1
+        state = self.state
         order = stage.order if stage else None
         task = state.task
         event_id = identity.of_task(self._cluster, self._action, task.id, kind, attempt=attempt, node=node or "", order=order)
@@ -279,7 +293,7 @@ class _Teller:
             Event(
                 id=event_id,
                 kind=kind,
-                sequence=state.sequence,
+                sequence=self._sequence,
                 time=time,
                 observed_at=self._now,
                 cluster=self._cluster,

@@ -59,7 +59,7 @@ class Matcher:
 
 
 def _any(globs: Globs, text: str) -> bool:
-    return any(fnmatchcase(text, glob) for glob in globs)
+    return "*" in globs or any(fnmatchcase(text, glob) for glob in globs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,19 +63,23 @@ class Watch:
     outage: bool = True
     """Whether the store holds an outage, as far as is known; True at first, since nothing is known."""
     polled_at: datetime | None = None
+    known: tuple[Known, int] | None = None
+    """What the store holds of it and in which version, while it is watched closely; None: it has to be asked."""
 
     def forget(self) -> None:
         """Trust nothing but the store at the next poll."""
         self.bodies.clear()
         self.close = self.unsettled = frozenset(Action)
         self.outage = True
+        self.known = None
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a poll's transaction did."""
+    """What a poll's transaction did; ``version`` is the one that ``known`` has in the store."""
 
     known: Known
+    version: int
     events: tuple[Event, ...]
     remarks: tuple[Remark, ...]
     owed: frozenset[str]
@@ -162,11 +166,14 @@ class Poller:
             watch.polled_at = now
         applied = None
         if snapshots or failure is not None or watch.outage:
-            applied = await self._store.transact(lambda tx: self._apply(tx, watch.cluster, snapshots, failure, now))
+            held = watch.known
+            applied = await self._store.transact(lambda tx: self._apply(tx, (watch.cluster, held), snapshots, failure, now))
             known = applied.known
             watch.unsettled = frozenset(action for action in Action if known.unsettled(action))
             watch.close = watch.unsettled | {action for action in Action if known.running(action)}
             watch.outage = known.outage is not None
+            # A fleet at rest would fill the memory with what nobody asks for.
+            watch.known = (known, applied.version) if watch.close else None
             self._report(watch, applied)
         if failure is None:
             telemetry.polled("changed" if applied and applied.events else "unchanged", lateness)
@@ -198,10 +205,19 @@ class Poller:
         return snapshots, failure
 
     def _apply(
-        self, tx: Transaction, cluster: Cluster, snapshots: Sequence[Snapshot], failure: FetchError | None, now: datetime
+        self,
+        tx: Transaction,
+        of: tuple[Cluster, tuple[Known, int] | None],
+        snapshots: Sequence[Snapshot],
+        failure: FetchError | None,
+        now: datetime,
     ) -> Applied:
-        """The whole of a poll's transaction; on the store's thread, so nothing here may touch the loop."""
-        before, version = tx.known(cluster)
+        """The whole of a poll's transaction; on the store's thread, so nothing here may touch the loop.
+
+        ``of``: the cluster, and what is known of it. If somebody else has saved it since, nothing is written (`Fenced`).
+        """
+        cluster, held = of
+        before, version = held or tx.known(cluster)
         known = before
         events: list[Event] = []
         remarks: list[Remark] = []
@@ -220,10 +236,9 @@ class Poller:
         silences = tx.silences(now.timestamp()) if events else ()
         deliveries = self._audience.plan(events, now, silences)
         if known is not before:
-            tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())
-        return Applied(
-            known, tuple(events), tuple(remarks), frozenset(planned.sink for planned in deliveries if not planned.silence)
-        )
+            version = tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())
+        owed = frozenset(planned.sink for planned in deliveries if not planned.silence)
+        return Applied(known, version, tuple(events), tuple(remarks), owed)
 
     def _report(self, watch: Watch, applied: Applied) -> None:
         for remark in applied.remarks:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -151,15 +152,28 @@ def to_task(wire: WireTask) -> Task:
 
 def to_stage(wire: WireStage, index: int) -> Stage:
     """A stage; one without a usable ``order`` takes its place in the list instead."""
-    order = _count(wire.order)
+    said = (wire.order, wire.name, wire.status, wire.desc, wire.begin_time, wire.end_time)
+    if all(value is None or type(value) is int or (type(value) is str and len(value) <= NAME) for value in said):
+        return _usual_stage(index, said)
+    return _stage(index, said)
+
+
+def _stage(index: int, said: tuple[Any, str | None, str | None, str | None, Any, Any]) -> Stage:
+    order, name, status, desc, begin, end = said
+    number = _count(order)
     return Stage(
-        order=index if order is None else order,
-        name=text(wire.name),
-        status=text(wire.status),
-        description=text(wire.desc, PROSE),
-        began_at=moment(wire.begin_time),
-        ended_at=moment(wire.end_time),
+        order=index if number is None else number,
+        name=text(name),
+        status=text(status),
+        description=text(desc, PROSE),
+        began_at=moment(begin),
+        ended_at=moment(end),
     )
+
+
+# Of the stages of an answer all but one are those of the answer before, and all clusters have the same ones to come. Only what is
+# short is kept, so that no answer can fill the memory.
+_usual_stage = lru_cache(maxsize=4096)(_stage)
 
 
 def text(value: str | None, longest: int = NAME) -> str:

@@ -1,6 +1,7 @@
 """Documents to JSON text and back: the domain's dataclasses, read and written by pydantic at this edge."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TypeVar
 
 from pydantic import TypeAdapter
@@ -23,3 +24,9 @@ receipt = TypeAdapter(Mapping[str, str])
 def dump(adapter: TypeAdapter[T], value: T) -> str:
     """JSON text."""
     return adapter.dump_json(value).decode()
+
+
+@cache
+def dump_actions(value: frozenset[Action]) -> str:
+    """The same for a set of actions, of which there are four."""
+    return dump(actions, value)

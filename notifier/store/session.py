@@ -1,8 +1,9 @@
 """What every part of a transaction stands on: a connection, and which database it speaks to."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult
 
 from notifier.store import statements
 
@@ -19,6 +20,14 @@ class Session:
     """A connection within a transaction. ``now`` arguments are seconds since 1970."""
 
     def __init__(self, connection: Connection) -> None:
-        self._run = connection.execute
+        self._execute = connection.execute
         self._dialect = connection.dialect.name
         self._upserts = statements.upserts(self._dialect)
+
+    def _run(self, *arguments: Any, **options: Any) -> CursorResult[*tuple[Any, ...]]:
+        """Execute a statement, after all that was put off: it may ask for what that writes."""
+        self.flush()
+        return self._execute(*arguments, **options)
+
+    def flush(self) -> None:
+        """Write what was put off; called before the commit."""

@@ -10,7 +10,7 @@ import fcntl
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,18 +49,23 @@ class _Job:
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
-    def settle(self, result: object, error: BaseException | None) -> None:
+
+def _settle(jobs: Sequence[_Job], results: Sequence[object], error: BaseException | None = None) -> None:
+    """Give back what came of work that shared a commit, with one call to each loop that waits for some of it."""
+    for loop in {job.loop for job in jobs}:
+        theirs = [(job.done, result) for job, result in zip(jobs, results, strict=True) if job.loop is loop]
         with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-            self.loop.call_soon_threadsafe(_settle, self.done, result, error)
+            loop.call_soon_threadsafe(_give_back, theirs, error)
 
 
-def _settle(done: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(result)
-    else:
-        done.set_exception(error)
+def _give_back(results: Sequence[tuple[asyncio.Future[Any], object]], error: BaseException | None) -> None:
+    for done, result in results:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
 
 
 @dataclass
@@ -204,15 +209,15 @@ class Store:
             with _readable(self), self._engine.begin() as connection:
                 transaction = Transaction(connection)
                 results = [job.work(transaction) for job in batch]
+                transaction.flush()
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
             if len(batch) > 1:
                 for job in batch:
                     self._commit([job])
             else:
-                batch[0].settle(None, error)
+                _settle(batch, [None], error)
         else:
-            for job, result in zip(batch, results, strict=True):
-                job.settle(result, None)
+            _settle(batch, results)
 
 
 @contextmanager

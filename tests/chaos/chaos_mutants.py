@@ -41,12 +41,13 @@ MUTANTS = (
         (
             (
                 "store/knowledge.py",
-                "        events, deliveries = planned\n        if events:\n",
+                "            if rows:\n                self._execute(statement, rows)\n",
                 """\
-        events, deliveries = planned
-        self._run(__import__("sqlalchemy").text("COMMIT"))
-        self._run(__import__("sqlalchemy").text("BEGIN IMMEDIATE"))
-        if events:
+            if rows:
+                self._execute(statement, rows)
+            if statement is self._upserts.save_task:
+                self._execute(__import__("sqlalchemy").text("COMMIT"))
+                self._execute(__import__("sqlalchemy").text("BEGIN IMMEDIATE"))
 """,
             ),
         ),

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from itertools import pairwise
 
 import pytest
 
@@ -62,10 +61,11 @@ async def test_requests_are_spread_evenly() -> None:
         async with budget.turn():
             times.append(time.monotonic())
 
+    began = time.monotonic()
     await ask()
     await asyncio.gather(*(ask() for _ in range(5)))
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert min(gaps) > 0.015
+    # Whoever is woken late by a busy machine is followed by whoever is on time: only the earliest moment is promised.
+    assert [at - began > number * 0.02 - 0.005 for number, at in enumerate(times)] == [True] * 6
 
 
 @pytest.mark.parametrize(("retry_after", "expected"), [(None, THROTTLED_FOR), (42.0, 42.0), (99999.0, LONGEST_PAUSE)])

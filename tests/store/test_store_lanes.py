@@ -314,7 +314,9 @@ async def test_news_that_is_committed_while_a_lane_is_settled_is_not_forgotten(p
                 break
             await store.transact(arrived(taken))
         with engine.connect() as poller, poller.begin() as transaction:
-            assert scene.see([running("t1", "n1", "n2")])(Transaction(poller))
+            polled = Transaction(poller)
+            assert scene.see([running("t1", "n1", "n2")])(polled)
+            polled.flush()
             settling = asyncio.ensure_future(store.transact(arrived(taken)))
             await _until_somebody_waits(postgres_url)
             transaction.commit()
