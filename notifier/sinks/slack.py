@@ -5,7 +5,7 @@ have got through is posted again, it is looked for by its metadata. Where it can
 throttles) it is posted again. Through an incoming webhook, which can neither edit nor look: at least once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,10 +18,14 @@ from notifier.domain.model import Event, Kind
 from notifier.domain.plain_text import json_line
 from notifier.sinks.contract import SinkSettings, Surroundings
 from notifier.sinks.posting import Mask, failure, post, secrets_of
+from notifier.sinks.slack_blocks import Block
 from notifier.sinks.slack_calls import Calls, MessageGone
 from notifier.sinks.slack_card import Card
 
 Place = Literal["root", "thread", "channel"]
+
+Forms = Sequence[list[Block]]
+"""The same message in several forms: what not every workspace takes comes before what is plainer."""
 
 PLACES: Mapping[Kind, Place] = {
     Kind.TASK_RETRIED: "thread",
@@ -100,6 +104,7 @@ class Sink:
         self._session = surroundings.session
         self._card = Card(surroundings.words, surroundings.page)
         self._calls: Calls | None = None
+        self._native = True
         if settings.token is not None:
             self._calls = Calls(settings.token, settings.base_url.rstrip("/") + "/", surroundings.session)
 
@@ -156,44 +161,55 @@ class Sink:
     async def _post_root(self, message: Message, note: str | None) -> Receipt:
         if message.may_repeat and (found := await self._found("conversations.history", message, {})):
             return self._receipt(message, found)
-        blocks = self._card.root(message, note=note)
-        return self._receipt(message, await self._post(message, blocks))
+        return self._receipt(message, await self._post(message, self._forms(message, note)))
 
     async def _update(self, message: Message, root: str) -> None:
-        content: dict[str, Any] = {"text": self._card.fallback(message), "blocks": self._card.root(message)}
-        await self._blocked("chat.update", ts=root, metadata=_metadata(message), **content)
+        content: dict[str, Any] = {"text": self._card.fallback(message), "metadata": _metadata(message)}
+        await self._blocked("chat.update", self._forms(message, None), ts=root, **content)
+
+    def _forms(self, message: Message, note: str | None) -> Forms:
+        plainer = self._card.root(message, note=note, native=False)
+        native = self._card.root(message, note=note) if self._native else plainer
+        return [plainer] if native == plainer else [native, plainer]
 
     async def _reply(self, message: Message, root: str) -> None:
         try:
             if message.may_repeat and await self._found("conversations.replies", message, {"ts": root}):
                 return
             more = {"thread_ts": root, "reply_broadcast": self._place(message.event) == "channel"}
-            await self._post(message, self._card.reply(message), **more)
+            await self._post(message, [self._card.reply(message)], **more)
         except MessageGone:
             # Deleted between the edit and the reply. The next try finds no root to edit and posts a new one.
             detail = "the message to be answered was deleted"
             raise DeliveryError(Outcome.RETRY, DeliveryReason.MISSING, detail) from None
 
-    async def _post(self, message: Message, blocks: list[dict[str, Any]], **more: Any) -> str:
+    async def _post(self, message: Message, forms: Forms, **more: Any) -> str:
         quiet = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}
-        content: dict[str, Any] = {"text": self._card.fallback(message), "blocks": blocks, "metadata": _metadata(message)}
-        answer = await self._blocked("chat.postMessage", **content, **quiet, **more)
+        content: dict[str, Any] = {"text": self._card.fallback(message), "metadata": _metadata(message)}
+        answer = await self._blocked("chat.postMessage", forms, **content, **quiet, **more)
         ts = answer.get("ts")
         if not isinstance(ts, str) or not ts:
             raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, "chat.postMessage: an answer without ts")
         return ts
 
-    async def _blocked(self, method: str, **arguments: Any) -> Mapping[str, Any]:
-        """A call with blocks; without them where Slack will not have these."""
+    async def _blocked(self, method: str, forms: Forms, **arguments: Any) -> Mapping[str, Any]:
+        """A call with blocks, in the first form that the workspace takes; without any where it takes none.
+
+        What it will not have is refused without anything being posted, so it is no failed try.
+        """
         if self._calls is None:
             raise RuntimeError("There is no bot.")
-        try:
-            return await self._calls.call(method, channel=self._settings.channel, **arguments)
-        except DeliveryError as error:
-            if error.reason not in {DeliveryReason.INVALID, DeliveryReason.TOO_LARGE}:
-                raise
-            del arguments["blocks"]
-            return await self._calls.call(method, channel=self._settings.channel, **arguments)
+        for number, form in enumerate(forms):
+            try:
+                answer = await self._calls.call(method, channel=self._settings.channel, blocks=form, **arguments)
+            except DeliveryError as error:
+                if error.reason not in {DeliveryReason.INVALID, DeliveryReason.TOO_LARGE}:
+                    raise
+            else:
+                # Only the plainer form has shown that it was the native one that the workspace does not take.
+                self._native = self._native and number == 0
+                return answer
+        return await self._calls.call(method, channel=self._settings.channel, **arguments)
 
     async def _found(self, method: str, message: Message, where: Mapping[str, Any]) -> str | None:
         """The ``ts`` of the message if an earlier try got through; None if it did not, or if that cannot be found out."""
@@ -219,7 +235,7 @@ class Sink:
         if url is None:
             raise RuntimeError("There is neither a bot nor a webhook.")
         address = URL(url.get_secret_value())
-        body = json_line({"text": self._card.fallback(message), "blocks": self._card.root(message)}).encode()
+        body = json_line({"text": self._card.fallback(message), "blocks": self._card.root(message, native=False)}).encode()
         answer = await post(self._session, address, body, {"Content-Type": "application/json"}, mask=Mask(secrets_of(address)))
         if error := failure(answer):
             raise error

@@ -1,33 +1,28 @@
 """Slack: one living message a task, seen once, quiet, and harmless whatever a node is called."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from block_limits import texts
 from click.testing import CliRunner
-from fake_slack import CHANNEL, TOKEN, Posted, Slack, refusal, slack, texts
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from fake_slack import CHANNEL, TOKEN, Posted, Slack, slack
 from pydantic import ValidationError
 from sink_receivers import Handler, Hook, hook
 
 from notifier.cli import main
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Eta, Kind
+from notifier.domain.model import Kind
 from notifier.domain.samples import sample
-from notifier.domain.words import Words
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
 from notifier.sinks.slack import PLACES, Settings, Sink
-from notifier.sinks.slack_card import Card
 
 STORY = (
     Kind.TASK_STARTED,
@@ -78,7 +73,16 @@ async def test_the_card_says_where_the_task_stands() -> None:
     async with slack() as workspace, bot(workspace) as sink:
         await told(sink, Kind.TASK_STARTED, Kind.NODE_COMPLETED)
     said = " ".join(texts(workspace.roots[0].blocks))
-    for part in ("sample-cluster", "*Running*", "▓", "*Done* 1/3", "*At work*", "attempt 1", "data as of <!date^", "Status page"):
+    for part in (
+        "sample-cluster",
+        "*Running*",
+        "▓",
+        "*Done* 1/3",
+        "*At work*",
+        "of 9 stages",
+        "data as of <!date^",
+        "Status page",
+    ):
         assert part in said, part
     assert "http://page" in str(workspace.roots[0].blocks)
 
@@ -212,7 +216,8 @@ async def test_every_answer_has_a_meaning(error: str, outcome: Outcome, reason: 
     assert failure.value.retry_after == (7.0 if error == "ratelimited" else None)
     assert TOKEN not in str(failure.value)
     writes = [method for method, _ in workspace.calls]
-    assert writes == ["chat.postMessage"] * (2 if scope is Scope.EVENT and outcome is Outcome.REJECTED else 1)
+    # With a plan, with a section instead, without blocks.
+    assert writes == ["chat.postMessage"] * (3 if scope is Scope.EVENT and outcome is Outcome.REJECTED else 1)
 
 
 async def test_nobody_there_is_a_try_that_surely_failed() -> None:
@@ -233,6 +238,17 @@ async def test_blocks_that_a_workspace_does_not_take_are_left_out() -> None:
         await told(sink, Kind.TASK_STARTED, Kind.TASK_FAILED)
     (root,) = workspace.roots
     assert (root.blocks, root.text) == ([], workspace.replies(root)[0].text)
+
+
+async def test_a_workspace_that_takes_no_plans_is_asked_once_and_told_in_sections_from_then_on() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.native = False
+        await told(sink, *STORY)
+    (root,) = workspace.roots
+    assert not any(block["type"] == "plan" for block in root.blocks)
+    assert "of 9 stages" in str(workspace.calls)
+    offered = [any(block["type"] == "plan" for block in arguments["blocks"]) for _, arguments in workspace.calls]
+    assert offered == [True] + [False] * (len(offered) - 1)
 
 
 async def test_an_answer_without_ts_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,59 +345,6 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as failure:
         Settings.model_validate(wrong)
     assert TOKEN not in str(failure.value)
-
-
-def test_the_card_speaks_chinese_and_says_what_was_merged_skipped_and_late() -> None:
-    message = news(
-        Kind.TASK_FAILED,
-        earlier=(sample(Kind.NODE_STARTED).event,) * 12,
-        skipped=3,
-        late_by=timedelta(hours=2),
-        mark="DRILL",
-    )
-    eta = Eta(message.event.observed_at, message.event.observed_at, "2 nodes")
-    running = replace(news(Kind.NODE_COMPLETED), event=replace(news(Kind.NODE_COMPLETED).event, eta=eta))
-    assert " to <!date^" in " ".join(texts(Card(Words()).root(running)))
-    said = " ".join(texts(Card(Words("zh")).root(message)))
-    for part in ("[DRILL]", "失败", "12 条", "3 条消息未能送达", "延迟 2 h"):
-        assert part in said, part
-
-
-HOSTILE = ["<!channel> <@U1> <https://evil.test|AWS>", "&lt;!here&gt;", "*b* `c` _d_", "ش" * 9000]
-CONTROL = re.compile(r"<(?!!date\^\d+\^\{date_num\} \{time\}\|\d{4}-\d\d-\d\d \d\d:\d\d UTC>)")
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.text(max_size=200)
-    | st.sampled_from(["<!channel> <@U1> <https://evil.test|AWS>", "&lt;!here&gt;", "*b* `c` _d_", "ش" * 9000])
-)
-def test_whatever_things_are_called_slack_takes_it_for_text_and_within_its_limits(text: str) -> None:
-    for kind in (Kind.TASK_FAILED, Kind.NODE_COMPLETED, Kind.CLUSTER_UNREACHABLE, Kind.STAGE_FAILED):
-        message = news(kind)
-        event = message.event
-        nodes = tuple(f"{text}-{number}" for number in range(300))
-        task = event.task and replace(
-            event.task,
-            target=text,
-            fail_message=text * 20,
-            nodes=replace(event.task.nodes, total=700, completed=nodes, in_flight=nodes),
-        )
-        spoilt = replace(event, cluster=replace(event.cluster, name=text, project=text), task=task, node=event.node and text)
-        message = replace(message, event=spoilt, title=text, summary=text * 10, earlier=(spoilt,) * 40)
-        card = Card(Words())
-        for blocks in (card.root(message), card.reply(message)):
-            assert refusal({"text": card.fallback(message), "blocks": blocks}) is None
-            assert not any(CONTROL.search(each) for each in _marked(blocks))
-        assert "<" not in card.fallback(message)
-
-
-def _marked(value: Any) -> list[str]:
-    """Every text in which Slack looks for instructions."""
-    if isinstance(value, dict):
-        own = [value["text"]] if value.get("type") == "mrkdwn" else []
-        return own + [text for each in value.values() if isinstance(each, dict | list) for text in _marked(each)]
-    return [text for each in value for text in _marked(each)] if isinstance(value, list) else []
 
 
 def test_a_posted_message_is_what_people_see() -> None:

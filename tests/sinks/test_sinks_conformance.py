@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import block_limits
 import fake_slack
 import pytest
 from aiohttp import web
@@ -122,7 +123,7 @@ class TestSlack(SinkConformance):
             if receiver.behaviour is Behaviour.HANGS:
                 return "hang"
             if method.startswith("chat."):
-                shown = "\n".join([arguments["text"], *fake_slack.texts(arguments["blocks"])])
+                shown = "\n".join([arguments["text"], *block_limits.texts(arguments["blocks"])])
                 receiver.received.append(Received(shown, arguments["metadata"]["event_payload"]["delivery"]))
             return None
 
