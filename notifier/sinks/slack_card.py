@@ -61,6 +61,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "skipped": "{count} messages before this could not be delivered",
         "late": "said {span} late",
         "deleted": "the earlier message was deleted",
+        "repeated": "this may have been said before: Slack does not let us look",
         "reminder": "reminder {number}: this still lasts",
         "RUNNING": "Running",
         "SUCCESS": "Succeeded",
@@ -94,6 +95,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "skipped": "此前有 {count} 条消息未能送达",
         "late": "延迟 {span} 送达",
         "deleted": "之前的消息已被删除",
+        "repeated": "此消息可能重复：Slack 不允许查询历史",
         "reminder": "第 {number} 次提醒：情况仍在持续",
         "RUNNING": "进行中",
         "SUCCESS": "成功",
@@ -168,9 +170,9 @@ class Card:
         what = self.say("target", work=work, target=task.target) if task and task.target else work
         return f"{cluster_name(event)} · {what}"
 
-    def reply(self, message: Message) -> list[Block]:
+    def reply(self, message: Message, *, note: str | None = None) -> list[Block]:
         """What is said in the thread."""
-        return [kit.section(self._line(message)), *self._notes(message, None, ())]
+        return [kit.section(self._line(message)), *self._notes(message, note, ())]
 
     def fallback(self, message: Message) -> str:
         """The text of a notification, and of whoever is read the message aloud."""
@@ -184,8 +186,10 @@ class Card:
         full = min(max(round(share * CELLS), 0), CELLS)
         return f"`{'▓' * full}{'░' * (CELLS - full)}` *{share:.0%}* · {nodes}"
 
-    def state(self, task: TaskFacts) -> str:
-        """The task's status, as a sign and in words."""
+    def state(self, task: TaskFacts, *, brief: bool = False) -> str:
+        """The task's status, as a sign and in words; ``brief``: as a sign, if there is one."""
+        if brief and task.status in SIGNS:
+            return SIGNS[task.status]
         word = self.say(task.status) if task.status in SIGNS else escaped(task.status, NAME)
         return f"{SIGNS.get(task.status, ':grey_question:')} *{word}*"
 

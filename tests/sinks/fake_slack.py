@@ -6,6 +6,7 @@ It refuses what Slack would refuse: blocks beyond the documented limits, unknown
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,8 +16,19 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from block_limits import problems
 
+from notifier.sinks.pace import Pace, Paces
+
 TOKEN = "xoxb-canary-0123456789-abcdef"
 CHANNEL = "C0123456789"
+
+
+class Unhurried(Paces):
+    """Paces for tests that are not about them."""
+
+    def of(self, *key: str) -> Pace:  # type: ignore[explicit-override]  # noqa: ARG002 - the name is the contract's
+        return Pace(clock=lambda: 1e9 * time.monotonic())
+
+
 Fault = Callable[[str, dict[str, Any]], str | None]
 
 

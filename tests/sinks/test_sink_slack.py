@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from block_limits import texts
 from click.testing import CliRunner
-from fake_slack import CHANNEL, TOKEN, Posted, Slack, slack
+from fake_slack import CHANNEL, TOKEN, Posted, Slack, Unhurried, slack
 from pydantic import ValidationError
 from sink_receivers import Handler, Hook, hook
 
@@ -43,9 +43,11 @@ def news(kind: Kind, **changes: Any) -> Message:
 
 @asynccontextmanager
 async def bot(workspace: Slack, **more: Any) -> AsyncIterator[Sink]:
-    given_ = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more})
-    async with open_session(total=2.0) as session, Sink(given_, Surroundings("team", session, page="http://page")) as sink:
-        yield sink
+    given = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more})
+    async with open_session(total=2.0) as session:
+        around = Surroundings("team", session, page="http://page", paces=Unhurried())
+        async with Sink(given, around) as sink:
+            yield sink
 
 
 async def told(sink: Sink, *kinds: Kind, last: Receipt | None = None) -> Receipt | None:
@@ -168,14 +170,28 @@ async def test_whatever_step_breaks_off_each_message_is_seen_once(step: Callable
     assert len(ids) == len(set(ids)) == 5
 
 
-@pytest.mark.parametrize("error", ["missing_scope", "ratelimited"])
-async def test_what_cannot_be_looked_for_is_posted_again(error: str) -> None:
+async def test_what_cannot_be_looked_for_is_posted_again_and_says_so() -> None:
     def fault(method: str, _: dict[str, Any]) -> str | None:
-        return error if method.startswith("conversations.") else None
+        return "missing_scope" if method.startswith("conversations.") else None
 
     async with slack(fault) as workspace, bot(workspace) as sink:
-        await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
-    assert len(workspace.roots) == 1
+        last = await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+        await sink.send(news(Kind.TASK_FAILED, may_repeat=True), last)
+    (root,) = workspace.roots
+    (reply,) = workspace.replies(root)
+    assert "this may have been said before" in str(workspace.calls[1])
+    assert "this may have been said before" in str(reply.blocks)
+
+
+async def test_what_cannot_be_looked_for_for_now_is_not_posted_before_it_can() -> None:
+    def fault(method: str, _: dict[str, Any]) -> str | None:
+        return "ratelimited" if method.startswith("conversations.") else None
+
+    async with slack(fault) as workspace, bot(workspace) as sink:
+        with pytest.raises(DeliveryError) as failure:
+            await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+    assert (failure.value.reason, failure.value.retry_after) == (DeliveryReason.THROTTLED, 7.0)
+    assert not workspace.messages
 
 
 async def test_a_look_that_fails_for_now_is_a_try_that_failed() -> None:
@@ -275,7 +291,7 @@ async def test_places_can_be_chosen() -> None:
 
 
 async def test_only_what_changes_nothing_but_the_living_message_may_wait() -> None:
-    async with slack() as workspace, bot(workspace, every=30) as sink:
+    async with slack() as workspace, bot(workspace, every="30s") as sink:
         assert isinstance(sink, Patient)
         waits = {kind: sink.patience(sample(kind).event) for kind in Kind}
     assert waits[Kind.STAGE_STARTED] == waits[Kind.NODE_STARTED] == 30
@@ -339,6 +355,11 @@ async def test_a_webhook_that_does_not_say_ok_has_not_taken_it(status: int, text
         {"url": "ftp://hooks.test/x"},
         {"url": "http://[broken"},
         {"token": TOKEN, "channel": CHANNEL, "places": {"task.failed": "nowhere"}},
+        {"token": TOKEN, "channel": CHANNEL, "every": 10},
+        {"token": TOKEN, "channel": CHANNEL, "every": "soon"},
+        {"token": TOKEN, "channel": CHANNEL, "every": "11m"},
+        {"url": "https://hooks.test/x", "board": True},
+        {"url": "https://hooks.test/x", "app_token": "xapp-1"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
