@@ -26,11 +26,14 @@ from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
 from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
+from notifier.engine.desk import StoreDesk
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
+from notifier.engine.listeners import Listeners
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.outbound import open_session
 from notifier.sinks import registry
-from notifier.sinks.contract import Patient, Sink, SinkSettings, Surroundings
+from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
+from notifier.sinks.pace import Paces
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
 from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.regions import endpoint_of
@@ -118,9 +121,13 @@ class Crew:
         self.session = await self._open.enter_async_context(open_session(total=settings.poll.timeout))
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
         owner = f"{socket.gethostname()}/{os.getpid()}"
-        outlets, holdings = [], {}
+        outlets, holdings, self.listeners = [], {}, Listeners()
+        paces, desk = Paces(), StoreDesk(self.store)
         for entry in settings.sinks:
-            sink = await self._open.enter_async_context(build_sink(entry, self.session, page_of(settings)))
+            around = Surroundings(entry.name, self.session, entry.timeout, entry.words, page_of(settings), paces, desk)
+            sink = await self._open.enter_async_context(build_sink(entry, around))
+            if isinstance(sink, Listening):
+                self.listeners.add(entry.name, sink)
             outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
@@ -158,12 +165,14 @@ class Crew:
             )
         self._ticked = asyncio.get_running_loop().time()
         self.dispatcher.start()
+        self.listeners.start()
         self.clock.start()
 
     async def stop(self) -> None:
         """Stop looking at once, let what is being told be told, close everything."""
         self.clock.stop()
         await self.poller.stop()
+        await self.listeners.stop()
         await self.dispatcher.stop(GRACE)
         await self.close()
 
@@ -222,11 +231,11 @@ def page_of(settings: Settings) -> str | None:
     return None if settings.http is None else settings.http.url
 
 
-def build_sink(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
-    """The sink that an entry of the configuration describes; its messages link to ``page``."""
+def build_sink(entry: SinkEntry, surroundings: Surroundings) -> Sink:
+    """The sink that an entry of the configuration describes."""
     kind = registry.load(entry.type)
     settings = cast("SinkSettings", entry.settings)  # Validated by this very type.
-    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, entry.words, page))
+    return kind.sink(settings, surroundings)
 
 
 def outlet_settings(entry: SinkEntry) -> OutletSettings:

@@ -4,8 +4,10 @@ import asyncio
 from datetime import UTC, datetime
 from secrets import token_hex
 
+import aiohttp
+
 from notifier.app import build_sink, credentials_of, endpoint, page_of
-from notifier.config import Settings
+from notifier.config import Settings, SinkEntry
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, FetchError, Outcome
 from notifier.domain.known import Known, KnownTask
@@ -16,7 +18,7 @@ from notifier.domain.routing import sinks_of
 from notifier.domain.samples import samples
 from notifier.engine.budget import Budget
 from notifier.outbound import open_session
-from notifier.sinks.contract import Checkable, Sink
+from notifier.sinks.contract import Checkable, Sink, Surroundings
 from notifier.sources.contract import Source
 from notifier.sources.huawei_css import HuaweiCss
 
@@ -69,11 +71,16 @@ async def _look(source: Source, budget: Budget, cluster: Cluster) -> tuple[Clust
     return cluster, known
 
 
+def alone(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
+    """A sink with no program around it, to be tried or asked."""
+    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, entry.words, page))
+
+
 async def check_sinks(settings: Settings) -> dict[str, list[str]]:
     """What is wrong with each sink that can look without telling anybody anything; empty lists are good."""
     found: dict[str, list[str]] = {}
     for entry in settings.sinks:
-        async with open_session(total=entry.timeout) as session, build_sink(entry, session) as sink:
+        async with open_session(total=entry.timeout) as session, alone(entry, session) as sink:
             if isinstance(sink, Checkable):
                 found[entry.name] = await sink.check()
     return found
@@ -91,7 +98,7 @@ async def try_sink(settings: Settings, name: str) -> list[tuple[Message, Receipt
     # A fresh run each time: a receiver that drops repeats must not drop the second test.
     messages = samples(datetime.now(UTC), run=token_hex(4))
     wanted = [message for message in messages if name in sinks_of(message.event, settings.routes)]
-    async with open_session(total=entry.timeout) as session, build_sink(entry, session, page_of(settings)) as sink:
+    async with open_session(total=entry.timeout) as session, alone(entry, session, page_of(settings)) as sink:
         return [(message, await _attempt(sink, message, entry.timeout)) for message in wanted]
 
 

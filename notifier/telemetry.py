@@ -29,6 +29,7 @@ _latency = Histogram(
     registry=registry,
 )
 _sinks_paused = Gauge("notifier_sink_paused", "1 while a sink is left alone because it fails.", ["sink"], registry=registry)
+_deaf = Counter("notifier_sink_listening_failures", "Times a sink could not hear what people say.", ["sink"], registry=registry)
 _lateness = Histogram(
     "notifier_poll_lateness_seconds",
     "How late polls start.",
@@ -171,6 +172,12 @@ def store_failed(what: str, detail: str) -> None:
     """The store refused a transaction."""
     _store_failures.inc()
     log.error("store failed", action="store.failed", what=what, detail=detail)
+
+
+def listening_failed(sink: str, detail: str, wait: float) -> None:
+    """A sink cannot hear what people say; it tries again in ``wait`` seconds."""
+    _deaf.labels(sink).inc()
+    log.warning("nobody listens", action="sink.deaf", sink=sink, detail=detail, again_in=round(wait))
 
 
 def fault(what: str, error: BaseException) -> None:

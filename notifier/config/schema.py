@@ -7,8 +7,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import WithDefaultSchema
 
-from notifier.config.fields import SINK_NAME, spelled
+from notifier.config.fields import SINK_NAME
 from notifier.config.settings import STORE, FileSettings, SinkOptions
+from notifier.domain.duration import spelled
 
 _PLACEHOLDER = {"type": "string", "pattern": r"\$\{.+\}"}
 _NOT_TEXT = frozenset({"number", "integer", "boolean"})

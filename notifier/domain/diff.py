@@ -27,12 +27,10 @@ from notifier.domain.model import (
     Cluster,
     Event,
     Kind,
-    Nodes,
     Snapshot,
     Stage,
     Status,
     Task,
-    TaskFacts,
 )
 from notifier.domain.progress import progress
 
@@ -297,7 +295,7 @@ class _Teller:
                 time=time,
                 observed_at=self._now,
                 cluster=self._cluster,
-                task=_facts(self._action, state),
+                task=state.facts(self._action),
                 node=node,
                 stage=stage,
                 progress=progress(task),
@@ -305,22 +303,6 @@ class _Teller:
                 catch_up=catch_up,
             )
         )
-
-
-def _facts(action: Action, state: KnownTask) -> TaskFacts:
-    task = state.task
-    total = len(set(task.total) | set(task.completed))
-    return TaskFacts(
-        id=task.id,
-        action=action,
-        status=task.status,
-        attempt=state.attempt,
-        started_at=task.started_at,
-        ended_at=task.ended_at,
-        nodes=Nodes(total, task.completed, task.in_flight),
-        target=task.target,
-        fail_message=task.fail_message,
-    )
 
 
 def _marks_of(task: Task) -> Mapping[str, Marks]:

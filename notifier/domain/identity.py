@@ -34,6 +34,11 @@ def of_delivery(event_id: str, sink: str) -> str:
     return _id("delivery", event_id, sink)
 
 
+def of_wish(thread: str, what: str) -> str:
+    """The id of what a person asked for about a task or cluster: asked for again, it is the same wish."""
+    return _id("wish", thread, what)
+
+
 def _id(*parts: str) -> str:
     # The length in front of each part keeps ("a", "bc") and ("ab", "c") apart.
     return str(uuid5(NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))

@@ -4,15 +4,21 @@ High-water marks only: what has been told stays told, whatever later answers say
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from notifier.domain.model import Action, Outage, Status, Task
+from notifier.domain.model import Action, Nodes, Outage, Stage, Status, Task, TaskFacts
 
 TaskKey = tuple[Action, str]
 
 Marks = Mapping[int, str]
 """Of one node: stage order -> what was told of it, a letter each: R (running), F (failed), S (succeeded)."""
+
+MOST_STAGES, LONGEST_NAME, LONGEST_PROSE = 40, 100, 200
+"""Of the stages that every event carries: it is stored and sent whole, and a webhook's body should stay under 20 KB."""
+
+TOLD_OF = frozenset({Status.RUNNING, Status.FAILED})
+"""Stages whose description says something that matters now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,30 @@ class KnownTask:
     failed_at: datetime | None = None
     doubts: int = 0
     vanished: bool = False
+
+    def facts(self, action: Action) -> TaskFacts:
+        """What an event says of the task as it stands."""
+        task = self.task
+        return TaskFacts(
+            id=task.id,
+            action=action,
+            status=task.status,
+            attempt=self.attempt,
+            started_at=task.started_at,
+            ended_at=task.ended_at,
+            nodes=Nodes(len(set(task.total) | set(task.completed)), task.completed, task.in_flight),
+            target=task.target,
+            fail_message=task.fail_message,
+            current_node=task.current_node,
+            stages=tuple(_brief(stage) for stage in sorted(task.stages, key=lambda stage: stage.order)[:MOST_STAGES]),
+        )
+
+
+def _brief(stage: Stage) -> Stage:
+    prose = stage.description[:LONGEST_PROSE] if stage.status in TOLD_OF else ""
+    if prose == stage.description and len(stage.name) <= LONGEST_NAME:
+        return stage
+    return replace(stage, name=stage.name[:LONGEST_NAME], description=prose)
 
 
 @dataclass(frozen=True, slots=True)

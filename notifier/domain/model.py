@@ -174,7 +174,11 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """What an event says of its task. ``attempt`` counts executions from 1."""
+    """What an event says of its task. ``attempt`` counts executions from 1.
+
+    ``stages`` are those of ``current_node``, by their order, cut to what a message needs; events stored by earlier versions have
+    none.
+    """
 
     id: str
     action: Action
@@ -185,6 +189,8 @@ class TaskFacts:
     nodes: Nodes
     target: str | None
     fail_message: str | None
+    current_node: str | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,20 +178,25 @@ def payload(event: Event) -> Json:
             },
             "target": task.target,
             "fail_message": task.fail_message,
+            "current_node": task.current_node,
+            "stages": [_stage_json(each) for each in task.stages],
         },
         "node": event.node,
-        "stage": stage
-        and {
-            "order": stage.order,
-            "name": stage.name,
-            "status": stage.status,
-            "description": stage.description,
-            "began_at": iso(stage.began_at),
-            "ended_at": iso(stage.ended_at),
-        },
+        "stage": stage and _stage_json(stage),
         "progress": event.progress,
         "eta": event.eta and {"earliest": iso(event.eta.earliest), "latest": iso(event.eta.latest), "basis": event.eta.basis},
         "outage": outage and {"since": iso(outage.since), "reason": outage.reason, "detail": outage.detail},
+    }
+
+
+def _stage_json(stage: Stage) -> Json:
+    return {
+        "order": stage.order,
+        "name": stage.name,
+        "status": stage.status,
+        "description": stage.description,
+        "began_at": iso(stage.began_at),
+        "ended_at": iso(stage.ended_at),
     }
 
 

@@ -57,7 +57,17 @@ _SCENES = {
     Kind.CLUSTER_RECOVERED: _Scene(160),
     Kind.TASK_SUCCEEDED: _Scene(180, Status.SUCCESS, completed=3, attempt=2),
 }
-_STAGES = {0: "Data migration", 4: "Node replacement"}
+_STAGES = (
+    "Data migration",
+    "Node brought offline",
+    "Node creation",
+    "Connectivity test",
+    "Node replacement",
+    "Node initialization",
+    "Process startup",
+    "Cluster joining",
+    "Task status update",
+)
 _LENGTH = timedelta(minutes=180)
 
 
@@ -113,6 +123,7 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
 
 def _task(scene: _Scene, start: datetime, time: datetime) -> TaskFacts:
     failed = scene.status in {Status.FAILED, Status.PARTIAL_FAILED}
+    at_work = NODES[scene.completed] if scene.completed < len(NODES) else None
     return TaskFacts(
         id=TASK_ID,
         action=Action.UPGRADING,
@@ -123,7 +134,23 @@ def _task(scene: _Scene, start: datetime, time: datetime) -> TaskFacts:
         nodes=Nodes(len(NODES), NODES[: scene.completed], NODES[scene.completed : scene.completed + 1]),
         target=TARGET,
         fail_message=FAIL_MESSAGE if failed else None,
+        current_node=at_work,
+        stages=_stages(scene, time, failed=failed) if at_work else (),
     )
+
+
+def _stages(scene: _Scene, time: datetime, *, failed: bool) -> tuple[Stage, ...]:
+    """The stages of the node at work, two minutes each; where none is named, the fifth is reached once a node is done."""
+    reached = scene.order if scene.order is not None else 4 if scene.completed else 0
+    now = Status.FAILED if failed else scene.stage_status
+    told = []
+    for order, name in enumerate(_STAGES):
+        begins = time + timedelta(minutes=2) * (order - reached)
+        status = Status.SUCCESS if order < reached else now if order == reached else Status.WAITING
+        over = status in TERMINAL
+        ends = begins + timedelta(minutes=2) if order < reached else time
+        told.append(Stage(order, name, status, "", None if order > reached else begins, ends if over else None))
+    return tuple(told)
 
 
 def _stage(scene: _Scene, time: datetime) -> Stage | None:

@@ -16,7 +16,8 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
-from notifier.sinks.contract import Sink
+from notifier.sinks.contract import Paced, Sink
+from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
 from notifier.store.store import Store
@@ -53,6 +54,7 @@ class Outlet:
     """Serves one sink until stopped."""
 
     def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str) -> None:
+        self._pace = sink.pace if isinstance(sink, Paced) else Pace()
         self.settings = settings
         self.state = SinkState()
         self._sink = sink
@@ -61,7 +63,6 @@ class Outlet:
         self._wake = asyncio.Event()
         self._stopping = False
         self._sends: set[asyncio.Task[None]] = set()
-        self._next_send = 0.0
         self._next_sweep = 0.0
 
     def wake(self) -> None:
@@ -116,19 +117,21 @@ class Outlet:
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
         if settings.rate is not None:
-            wait = self._next_send - time.monotonic()
+            wait = self._pace.wait()
             if wait > 0:
                 return wait
             room = min(room, 1)
         if room <= 0:
             return LOOK
         claims = await self._store.transact(
-            lambda tx: tx.claim(settings.name, self._owner, room, lease=LEASE, now=now, early=state.paused)
+            lambda tx: tx.claim(
+                settings.name, self._owner, room, lease=LEASE, now=now, early=state.paused, urgent_first=settings.rate is not None
+            )
         )
-        if claims and settings.rate is not None:
-            self._next_send = time.monotonic() + 1 / settings.rate
+        # Another sink of the same pace may have taken the turn meanwhile; the next is ours then.
+        turn = self._pace.take(1 / settings.rate) if claims and settings.rate is not None else 0.0
         for claim in claims:
-            self._spawn(self._serve(claim, time.monotonic()))
+            self._spawn(self._serve(claim, time.monotonic(), turn))
         if claims:
             return 0.0 if len(self._sends) < settings.concurrency and not state.paused else LOOK
         due = await self._store.transact(lambda tx: tx.next_due(settings.name))
@@ -145,9 +148,10 @@ class Outlet:
         task.add_done_callback(self._sends.discard)
         task.add_done_callback(lambda _: self._wake.set())
 
-    async def _serve(self, claim: Claim, claimed_at: float) -> None:
-        """Send one message and settle it."""
+    async def _serve(self, claim: Claim, claimed_at: float, turn: float) -> None:
+        """Send one message, in ``turn`` seconds, and settle it."""
         try:
+            await asyncio.sleep(turn)
             outcome = await self._send(claim, claimed_at)
             await self._settle(claim, outcome)
         except Fenced:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar
 
+import aiohttp
 import pytest
 from pydantic import ValidationError
 
@@ -105,8 +106,12 @@ class SinkConformance(ABC):
         """The sink, opened, and its receiver."""
         async with self.receiver() as receiver, open_session() as session:
             settings = self.settings_class.model_validate(dict(receiver.settings))
-            async with self.sink_class(settings, Surroundings("conformance", session)) as sink:
+            async with self.sink_class(settings, self.surroundings(session)) as sink:
                 yield sink, receiver
+
+    def surroundings(self, session: aiohttp.ClientSession) -> Surroundings:
+        """What the sink is lent; override it to lend more, or paces that do not make a test wait."""
+        return Surroundings("conformance", session)
 
     @pytest.mark.parametrize("kind", list(Kind), ids=str)
     async def test_delivers_every_kind(self, kind: Kind) -> None:

@@ -6,14 +6,33 @@ name is the configuration's ``type``. See ``docs/how-to/write-a-sink.md``.
 
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Annotated, Protocol, Self, runtime_checkable
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
+from notifier.domain import duration
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event
 from notifier.domain.words import Words
+from notifier.sinks.desk import Desk
+from notifier.sinks.pace import Pace, Paces
+
+
+def _seconds(value: object) -> float:
+    found = duration.seconds(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("not a duration: write it as 100ms, 15s, 5m or 1h30m")
+    return found
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    PlainSerializer(duration.spelled, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": f"^{duration.DURATION}$", "examples": ["15s", "1h30m"]}),
+]
+"""Seconds in a sink's settings, spelled as everywhere in the configuration; a default is given in seconds."""
 
 
 class SinkSettings(BaseModel):
@@ -32,6 +51,9 @@ class Surroundings:
         timeout: Seconds that one ``send`` may take; the engine cancels it afterwards.
         words: In which language and time zone the sink speaks to people.
         page: The address of the status page as people reach it, without a slash at its end; None where there is none.
+        paces: How fast receivers may be told, shared by all sinks of the program.
+        desk: Where a sink asks what the program knows and hands in what people tell it; None where no program is running, as
+            while a sink is only being tried.
     """
 
     name: str
@@ -39,6 +61,8 @@ class Surroundings:
     timeout: float = 10.0
     words: Words = field(default_factory=Words)
     page: str | None = None
+    paces: Paces = field(default_factory=Paces)
+    desk: Desk | None = None
 
 
 class Sink(Protocol):
@@ -72,6 +96,26 @@ class Patient(Protocol):
         """Seconds that an event may wait to be told along with a later one of its lane; None: at once, and by itself.
 
         What waits is merged: the lane's next message carries it in ``message.earlier``.
+        """
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """What a sink offers besides if its receiver counts the messages of several sinks together."""
+
+    pace: Pace
+    """By which its messages go out, at its ``rate``; from ``surroundings.paces``."""
+
+
+@runtime_checkable
+class Listening(Protocol):
+    """What a sink offers besides if people can answer it: press a button, give a command."""
+
+    async def listen(self) -> None:
+        """Hear what people say and act on it, at the surroundings' desk, until cancelled; return if there is nobody to hear.
+
+        It is started again, after ever longer pauses, when it raises. Several replicas may listen at once, and hear of the same
+        thing: what it does must be the same however often it is done.
         """
 
 

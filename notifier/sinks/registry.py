@@ -22,7 +22,11 @@ from notifier.sinks.contract import Sink, SinkSettings
 GROUP = "notifier.sinks"
 BUILT_IN = "built in"
 _NO_SINKS = frozenset(
-    {"contract", "registry", "conformance", "posting", "email_letter", "email_words", "smtp", "slack_calls", "slack_card"}
+    {
+        *("contract", "registry", "conformance", "posting", "pace", "desk"),
+        *("email_letter", "email_words", "smtp"),
+        *("slack_blocks", "slack_board", "slack_calls", "slack_card", "slack_channel", "slack_socket", "slack_talk"),
+    }
 )
 """What lies beside the sinks and is none."""
 

@@ -5,21 +5,30 @@ have got through is posted again, it is looked for by its metadata. Where it can
 throttles) it is posted again. Through an incoming webhook, which can neither edit nor look: at least once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from yarl import URL
 
+from notifier.domain.duration import spelled
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event, Kind
 from notifier.domain.plain_text import json_line
-from notifier.sinks.contract import SinkSettings, Surroundings
+from notifier.domain.render import render
+from notifier.domain.silences import Silence
+from notifier.sinks.contract import Duration, SinkSettings, Surroundings
+from notifier.sinks.desk import DeskClosed
 from notifier.sinks.posting import Mask, failure, post, secrets_of
+from notifier.sinks.slack_board import Board
 from notifier.sinks.slack_calls import Calls, MessageGone
 from notifier.sinks.slack_card import Card
+from notifier.sinks.slack_channel import RATE, CannotLook, Channel, Forms
+from notifier.sinks.slack_socket import Socket, together
+from notifier.sinks.slack_talk import Talk
 
 Place = Literal["root", "thread", "channel"]
 
@@ -40,14 +49,21 @@ PLACES: Mapping[Kind, Place] = {
 """Where a kind is told besides the living message; what is not listed changes only that. A quiet channel by default."""
 
 EVENT_TYPE = "css_upgrade"
-LOOKED_BACK = 100
-"""Messages that are looked through for one that may have got through already."""
+MOST_BETWEEN = 600.0
+"""Seconds; a card that is edited more seldom is not a living one."""
+
+LEAST_OF_BOARD = 5.0
+"""Seconds between two looks at what the board should say."""
+
+REDRAWS = 3
+"""How often a card is drawn again because its task moved on meanwhile; its next edit is due then anyway."""
 
 SCOPES: Mapping[str, str] = {
     "chat:write": "to post and to edit",
     "channels:history": "to find out whether a message got through before posting it again, in public channels",
     "groups:history": "the same in private channels",
 }
+COMMANDS: Mapping[str, str] = {"commands": "for the slash command"}
 
 
 def _secret_url(value: SecretStr) -> SecretStr:
@@ -60,6 +76,12 @@ def _secret_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _soon(seconds: float) -> float:
+    if seconds > MOST_BETWEEN:
+        raise ValueError(f"must be {spelled(MOST_BETWEEN)} at the most")
+    return seconds
+
+
 class Settings(SinkSettings):
     """A bot's ``token`` and a ``channel``, or the ``url`` of an incoming webhook.
 
@@ -69,19 +91,21 @@ class Settings(SinkSettings):
         url: Of an incoming webhook: no edits, no threads.
         base_url: Of the Web API.
         places: Kinds and where they are told, instead of the defaults: ``root``, ``thread`` or ``channel``.
-        every: Seconds between two edits of one message, unless something urgent happens.
+        every: Between two edits of one message, unless something urgent happens.
+        app_token: ``xapp-…``: buttons and the slash command, over a connection that we open (Socket Mode).
+        board: Keep one message with a line for each cluster that moves.
     """
 
-    default_rate: ClassVar[float] = 0.7
-    """Messages a second: ``chat.update`` is Tier 3, 50 a minute and workspace, a channel takes about one post a second
-    (docs.slack.dev/apis/web-api/rate-limits)."""
+    default_rate: ClassVar[float] = RATE
 
     token: Annotated[SecretStr, Field(min_length=1, max_length=500)] | None = None
     channel: Annotated[str, Field(pattern=r"^[CGD][A-Z0-9]{5,20}$")] | None = None
     url: Annotated[SecretStr, AfterValidator(_secret_url)] | None = None
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=300)] = "https://slack.com/api/"
     places: Mapping[Kind, Place] = {}
-    every: Annotated[float, Field(ge=0.0, le=600.0)] = 10.0
+    every: Annotated[Duration, AfterValidator(_soon)] = 10.0
+    app_token: Annotated[SecretStr, Field(min_length=1, max_length=500)] | None = None
+    board: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -89,6 +113,8 @@ class Settings(SinkSettings):
             raise ValueError("give a bot's token and channel, or the url of an incoming webhook")
         if (self.token is None) != (self.channel is None):
             raise ValueError("a token needs a channel (its id, as C0123456789), and a webhook has one already")
+        if self.url is not None and (self.app_token is not None or self.board):
+            raise ValueError("an incoming webhook has no buttons and no board: give a bot's token and channel")
         return self
 
 
@@ -98,10 +124,22 @@ class Sink:
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self._settings = settings
         self._session = surroundings.session
-        self._card = Card(surroundings.words, surroundings.page)
+        self._desk = surroundings.desk
+        self._name = surroundings.name
+        interactive = settings.app_token is not None and surroundings.desk is not None
+        self._card = Card(surroundings.words, surroundings.page, listens=interactive)
         self._calls: Calls | None = None
-        if settings.token is not None:
-            self._calls = Calls(settings.token, settings.base_url.rstrip("/") + "/", surroundings.session)
+        self._channel: Channel | None = None
+        # A token has one allowance for its whole workspace, whichever channel and sink it is used for.
+        account = (settings.token or settings.url or SecretStr("")).get_secret_value()
+        self.pace = surroundings.paces.of("slack", settings.base_url, account)
+        if settings.token is not None and settings.channel is not None:
+            posts = surroundings.paces.of("slack", settings.base_url, account, settings.channel)
+            self._calls = self._speaking_as(settings.token)
+            self._channel = Channel(self._calls, settings.channel, self.pace, posts)
+
+    def _speaking_as(self, token: SecretStr) -> Calls:
+        return Calls(token, self._settings.base_url.rstrip("/") + "/", self._session)
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,19 +149,68 @@ class Sink:
 
     def patience(self, event: Event) -> float | None:
         """See `Patient`: what only changes the living message may wait to be merged."""
-        if self._calls is None:
+        if self._channel is None:
             return 0.0
         return self._settings.every if self._place(event) == "root" and event.kind is not Kind.TASK_STARTED else 0.0
 
     async def check(self) -> list[str]:
-        """What the bot's token lacks, in words."""
-        if self._calls is None:
+        """What the tokens lack and whether the channel can be reached, in words."""
+        if self._calls is None or self._channel is None:
             return []
+        wanted = SCOPES if self._settings.app_token is None else {**SCOPES, **COMMANDS}
         try:
             held = await self._calls.scopes()
         except DeliveryError as error:
             return [error.detail]
-        return [f"the scope {scope} is missing: {use}" for scope, use in SCOPES.items() if scope not in held]
+        problems = [f"the scope {scope} is missing: {use}" for scope, use in wanted.items() if scope not in held]
+        try:
+            await self._channel.probe()
+        except DeliveryError as error:
+            if not problems:  # Without a history scope it cannot be told.
+                where = f"channel {self._settings.channel}"
+                problems.append(f"{where}: {error.detail}; give the channel's id and invite the bot to it")
+        if self._settings.app_token is not None:
+            try:
+                await Socket(self._speaking_as(self._settings.app_token), self._session).address()
+            except DeliveryError as error:
+                needed = "buttons need one that begins with xapp- and has the scope connections:write"
+                problems.append(f"app_token: {error.detail}; {needed}")
+        return problems
+
+    async def listen(self) -> None:
+        """See `Listening`: hear presses and commands with an app token, keep the board if there is one."""
+        if self._desk is None or self._channel is None:
+            return
+        work = []
+        if self._settings.app_token is not None:
+            socket = Socket(self._speaking_as(self._settings.app_token), self._session)
+            work.append(socket.listen(Talk(self._desk, self._card, self).hear))
+        if self._settings.board:
+            board = Board(self._name, self._card, self._desk, self._channel)
+            work.append(board.keep(max(self._settings.every, LEAST_OF_BOARD)))
+        await together(*work)
+
+    async def whisper(self, channel: str, user: str, text: str) -> None:
+        """See `Voice`."""
+        await _there(self._channel).whisper(channel, user, text)
+
+    async def redraw(self, event: Event, channel: str, ts: str) -> None:
+        """See `Voice`: with the newest state, even if that changes while we draw."""
+        newest: Event | None = event
+        for _ in range(REDRAWS):
+            drawn = newest or event
+            message = render(
+                drawn, delivery_id="", attempt=1, may_repeat=False, skipped=0, now=max(drawn.observed_at, event.observed_at)
+            )
+            forms = await self._forms(message, None)
+            try:
+                await _there(self._channel).edit(ts, self._card.fallback(message), forms, extra=True, channel=channel)
+            except MessageGone:
+                return
+            # A card about a cluster is one message for one event; a task's shows what is newest.
+            newest = event if event.task is None or self._desk is None else await self._desk.newest(like=event)
+            if newest is None or newest.id == drawn.id:
+                return
 
     async def send(self, message: Message, last: Receipt | None) -> Receipt:
         """Edit the living message, and say in its thread what deserves it.
@@ -131,19 +218,20 @@ class Sink:
         Raises:
             DeliveryError: Not all of it was confirmed.
         """
-        if self._calls is None:
+        if self._channel is None:
             return await self._hook(message)
         fields = {} if last is None else dict(last.fields)
         root = fields.get("ts") if fields.get("channel") == self._settings.channel and not message.mark else None
         if root is None:
             return await self._post_root(message, None)
         if message.event.task is not None:
+            forms = await self._forms(message, None)
             try:
-                await self._update(message, root)
+                await self._channel.edit(root, self._card.fallback(message), forms, metadata=_metadata(message))
             except MessageGone:
                 return await self._post_root(message, "deleted")
         # The message that made the root, told again: it has been said.
-        if self._place(message.event) != "root" and fields.get("delivery") != message.id:
+        if (self._place(message.event) != "root" or message.reminder) and fields.get("delivery") != message.id:
             await self._reply(message, root)
         return self._receipt(message, root)
 
@@ -154,72 +242,48 @@ class Sink:
         return Receipt({"channel": self._settings.channel or "", "ts": root, "delivery": message.id})
 
     async def _post_root(self, message: Message, note: str | None) -> Receipt:
-        if message.may_repeat and (found := await self._found("conversations.history", message, {})):
-            return self._receipt(message, found)
-        blocks = self._card.root(message, note=note)
-        return self._receipt(message, await self._post(message, blocks))
+        found, note = await self._found(message, None, note)
+        if found is None:
+            forms = await self._forms(message, note)
+            found = await _there(self._channel).post(self._card.fallback(message), forms, _metadata(message))
+        return self._receipt(message, found)
 
-    async def _update(self, message: Message, root: str) -> None:
-        content: dict[str, Any] = {"text": self._card.fallback(message), "blocks": self._card.root(message)}
-        await self._blocked("chat.update", ts=root, metadata=_metadata(message), **content)
+    async def _forms(self, message: Message, note: str | None) -> Forms:
+        silences: Sequence[Silence] = ()
+        if self._desk is not None:
+            with suppress(DeskClosed):  # A card that does not say who acknowledged is better than none.
+                silences = await self._desk.silences(message.event)
+        plainer = self._card.root(message, note=note, silences=silences, native=False)
+        native = self._card.root(message, note=note, silences=silences) if _there(self._channel).native else plainer
+        return [plainer] if native == plainer else [native, plainer]
 
     async def _reply(self, message: Message, root: str) -> None:
         try:
-            if message.may_repeat and await self._found("conversations.replies", message, {"ts": root}):
-                return
-            more = {"thread_ts": root, "reply_broadcast": self._place(message.event) == "channel"}
-            await self._post(message, self._card.reply(message), **more)
+            found, note = await self._found(message, root, None)
+            if found is None:
+                more = {"thread_ts": root, "reply_broadcast": self._place(message.event) == "channel"}
+                forms = [self._card.reply(message, note=note)]
+                await _there(self._channel).post(self._card.fallback(message), forms, _metadata(message), **more)
         except MessageGone:
             # Deleted between the edit and the reply. The next try finds no root to edit and posts a new one.
             detail = "the message to be answered was deleted"
             raise DeliveryError(Outcome.RETRY, DeliveryReason.MISSING, detail) from None
 
-    async def _post(self, message: Message, blocks: list[dict[str, Any]], **more: Any) -> str:
-        quiet = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}
-        content: dict[str, Any] = {"text": self._card.fallback(message), "blocks": blocks, "metadata": _metadata(message)}
-        answer = await self._blocked("chat.postMessage", **content, **quiet, **more)
-        ts = answer.get("ts")
-        if not isinstance(ts, str) or not ts:
-            raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, "chat.postMessage: an answer without ts")
-        return ts
-
-    async def _blocked(self, method: str, **arguments: Any) -> Mapping[str, Any]:
-        """A call with blocks; without them where Slack will not have these."""
-        if self._calls is None:
-            raise RuntimeError("There is no bot.")
+    async def _found(self, message: Message, thread: str | None, note: str | None) -> tuple[str | None, str | None]:
+        """The ``ts`` of the message if an earlier try got through, and what is to be noted in it if it is posted now."""
+        if not message.may_repeat:
+            return None, note
         try:
-            return await self._calls.call(method, channel=self._settings.channel, **arguments)
-        except DeliveryError as error:
-            if error.reason not in {DeliveryReason.INVALID, DeliveryReason.TOO_LARGE}:
-                raise
-            del arguments["blocks"]
-            return await self._calls.call(method, channel=self._settings.channel, **arguments)
-
-    async def _found(self, method: str, message: Message, where: Mapping[str, Any]) -> str | None:
-        """The ``ts`` of the message if an earlier try got through; None if it did not, or if that cannot be found out."""
-        if self._calls is None:
-            return None
-        try:
-            answer = await self._calls.ask(
-                method, channel=self._settings.channel, limit=LOOKED_BACK, include_all_metadata=True, **where
-            )
-        except DeliveryError as error:
-            if error.outcome is Outcome.REJECTED or error.reason is DeliveryReason.THROTTLED:
-                return None  # Better twice than never.
-            raise
-        for each in answer.get("messages") or ():
-            said = (each.get("metadata") or {}).get("event_payload") or {}
-            # The first of a thread is the message that is answered.
-            if said.get("delivery") == message.id and each.get("ts") not in {None, where.get("ts")}:
-                return str(each["ts"])
-        return None
+            return await _there(self._channel).find(message.id, thread), note
+        except CannotLook:
+            return None, note or "repeated"  # Better twice than never.
 
     async def _hook(self, message: Message) -> Receipt:
         url = self._settings.url
         if url is None:
             raise RuntimeError("There is neither a bot nor a webhook.")
         address = URL(url.get_secret_value())
-        body = json_line({"text": self._card.fallback(message), "blocks": self._card.root(message)}).encode()
+        body = json_line({"text": self._card.fallback(message), "blocks": self._card.root(message, native=False)}).encode()
         answer = await post(self._session, address, body, {"Content-Type": "application/json"}, mask=Mask(secrets_of(address)))
         if error := failure(answer):
             raise error
@@ -228,6 +292,12 @@ class Sink:
         return Receipt()
 
 
-def _metadata(message: Message) -> dict[str, Any]:
+def _there(channel: Channel | None) -> Channel:
+    if channel is None:
+        raise RuntimeError("There is no bot.")
+    return channel
+
+
+def _metadata(message: Message) -> dict[str, object]:
     """What a message is found by; visible to every app of the workspace, so no more than ids."""
     return {"event_type": EVENT_TYPE, "event_payload": {"delivery": message.id, "event": message.event.id}}

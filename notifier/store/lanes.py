@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, or_, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, or_, select, update
 
 from notifier.domain.holding import Merge
 from notifier.domain.message import Receipt
@@ -39,17 +39,22 @@ class Lanes(Session):
         """End all leases: for the one process that knows that no other is alive."""
         self._run(update(schema.lane).where(schema.lane.c.lease_until > 0).values(lease_until=0.0))
 
-    def claim(self, sink: str, owner: str, limit: int, *, lease: float, now: float, early: bool = False) -> list[Claim]:
+    def claim(
+        self, sink: str, owner: str, limit: int, *, lease: float, now: float, early: bool = False, urgent_first: bool = False
+    ) -> list[Claim]:
         """Take up to ``limit`` lanes of a sink that are due and free, for ``lease`` seconds, each with what it owes next.
 
         The longest due come first. ``early``: those that wait after a failure as well, to see whether a sink works again.
+        ``urgent_first``: before them come lanes that owe what is never merged, such as a failure or an end; for a sink whose
+        messages queue up, since it takes only so many a second.
         """
         table, instant = schema.lane, self.now(now)
+        queue = [self._calm(), table.c.next_at] if urgent_first else [table.c.next_at]
         ready = or_(table.c.next_at <= instant, table.c.retry_at.is_not(None)) if early else table.c.next_at <= instant
         due = (
             select(table.c.id, table.c.epoch, table.c.skipped, table.c.receipt)
             .where(table.c.sink == sink, ready, table.c.lease_until <= instant)
-            .order_by(table.c.next_at)
+            .order_by(*queue)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
@@ -74,6 +79,12 @@ class Lanes(Session):
             [{"delivery_id": row.id, "batch_id": rows[-1].id} for rows in messages for row in rows],
         )
         return [_claim(rows, lanes[rows[0].lane]) for rows in messages]
+
+    def _calm(self) -> Any:
+        """0 for a lane that owes something urgent, else 1."""
+        owed = schema.delivery
+        urgent = exists().where(owed.c.lane == schema.lane.c.id, owed.c.state.in_(OPEN), owed.c.merge == Merge.NEVER.value)
+        return case((urgent, 0), else_=1)
 
     def _heads(self, lanes: Sequence[str]) -> Any:
         owed, rival = schema.delivery, schema.delivery.alias("rival")

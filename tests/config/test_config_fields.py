@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.config.fields import redacted, seconds, spelled
+from notifier.config.fields import redacted
+from notifier.domain.duration import seconds, spelled
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,10 @@ TASK = TaskFacts(
     nodes=Nodes(3, ("n1",), ("n2",)),
     target="7.10.2",
     fail_message="disk full",
+    current_node="n2",
+    stages=(Stage(0, "Data migration", "RUNNING", "words", NOW),),
 )
-BARE_TASK = replace(TASK, started_at=None, nodes=Nodes(0, (), ()), target=None, fail_message=None)
+BARE_TASK = replace(TASK, started_at=None, nodes=Nodes(0, (), ()), target=None, fail_message=None, current_node=None, stages=())
 STAGE = Stage(4, "Node replacement", "SUCCESS", "words", NOW, NOW + timedelta(seconds=95))
 OUTAGE = Outage(NOW - timedelta(minutes=7), "server", "HTTP 503")
 
@@ -180,7 +182,10 @@ SHAPE = {
         *("cluster", "task", "node", "stage", "progress", "eta", "outage"),
     ],
     "cluster": ["id", "name", "labels", "region", "project"],
-    "task": ["id", "action", "status", "attempt", "started_at", "ended_at", "nodes", "target", "fail_message"],
+    "task": [
+        *("id", "action", "status", "attempt", "started_at", "ended_at", "nodes", "target", "fail_message"),
+        *("current_node", "stages"),
+    ],
     "nodes": ["total", "completed", "in_flight"],
     "stage": ["order", "name", "status", "description", "began_at", "ended_at"],
     "eta": ["earliest", "latest", "basis"],
@@ -196,6 +201,7 @@ def test_the_body_holds_every_field_of_the_contract() -> None:
     for part in ("cluster", "task", "stage", "eta", "outage"):
         assert list(body[part]) == SHAPE[part]
     assert list(body["task"]["nodes"]) == SHAPE["nodes"]
+    assert list(body["task"]["stages"][0]) == SHAPE["stage"]
     assert body["kind"] == "stage.failed"
     assert body["severity"] == "error"
     assert (body["sequence"], body["progress"], body["observed"], body["catch_up"]) == (17, 0.41, True, False)

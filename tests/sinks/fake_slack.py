@@ -6,6 +6,7 @@ It refuses what Slack would refuse: blocks beyond the documented limits, unknown
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,9 +14,21 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from block_limits import problems
+
+from notifier.sinks.pace import Pace, Paces
 
 TOKEN = "xoxb-canary-0123456789-abcdef"
 CHANNEL = "C0123456789"
+
+
+class Unhurried(Paces):
+    """Paces for tests that are not about them."""
+
+    def of(self, *key: str) -> Pace:  # type: ignore[explicit-override]  # noqa: ARG002 - the name is the contract's
+        return Pace(clock=lambda: 1e9 * time.monotonic())
+
+
 Fault = Callable[[str, dict[str, Any]], str | None]
 
 
@@ -45,6 +58,8 @@ class Slack:
     messages: list[Posted] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     url: str = ""
+    native: bool = True
+    """Whether the workspace takes plans."""
 
     @property
     def roots(self) -> list[Posted]:
@@ -88,7 +103,7 @@ class Slack:
         if method == "conversations.replies":
             thread = [each for each in self.messages if arguments["ts"] in {each.ts, each.thread}]
             return {"ok": True, "messages": [self.shown(each) for each in thread]} if thread else gone()
-        if wrong := refusal(arguments):
+        if wrong := refusal(arguments, native=self.native):
             return {"ok": False, "error": wrong}
         return self.post(arguments) if method == "chat.postMessage" else self.update(arguments)
 
@@ -127,41 +142,17 @@ def gone() -> dict[str, Any]:
     return {"ok": False, "error": "message_not_found"}
 
 
-def refusal(arguments: dict[str, Any]) -> str | None:
-    """What Slack would say against a message: docs.slack.dev/reference/block-kit/blocks, and what others met (13 kB)."""
+def refusal(arguments: dict[str, Any], *, native: bool = True) -> str | None:
+    """What Slack would say against a message. ``native``: whether the workspace takes plans."""
     blocks = arguments.get("blocks", [])
     if not arguments.get("text") or len(arguments["text"]) > 4000:
         return "no_text"
-    if len(blocks) > 50 or sum(len(text) for text in texts(blocks)) > 13_000:
+    wrong = problems(blocks)
+    if any("in all" in problem for problem in wrong):
         return "msg_blocks_too_long"
-    for block in blocks:
-        if _wrong(block):
-            return "invalid_blocks"
+    if wrong or (not native and any(block["type"] == "plan" for block in blocks)):
+        return "invalid_blocks"
     return None
-
-
-def _wrong(block: dict[str, Any]) -> str | None:
-    limits = {"header": 150, "section": 3000}
-    text = block.get("text")
-    if text is not None and not 0 < len(text["text"]) <= limits[block["type"]]:
-        return "text"
-    fields = block.get("fields", [])
-    if len(fields) > 10 or any(not 0 < len(each["text"]) <= 2000 for each in fields):
-        return "fields"
-    if len(block.get("elements", [])) > (10 if block["type"] == "context" else 25):
-        return "elements"
-    for element in block.get("elements", []):
-        if element["type"] == "button" and (len(element["text"]["text"]) > 75 or len(element["url"]) > 3000):
-            return "button"
-    return None
-
-
-def texts(value: Any) -> list[str]:
-    """Every text of some blocks."""
-    if isinstance(value, dict):
-        own = [value["text"]] if isinstance(value.get("text"), str) else []
-        return own + [text for each in value.values() if isinstance(each, dict | list) for text in texts(each)]
-    return [text for each in value for text in texts(each)] if isinstance(value, list) else []
 
 
 @asynccontextmanager

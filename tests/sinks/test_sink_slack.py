@@ -1,33 +1,28 @@
 """Slack: one living message a task, seen once, quiet, and harmless whatever a node is called."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from block_limits import texts
 from click.testing import CliRunner
-from fake_slack import CHANNEL, TOKEN, Posted, Slack, refusal, slack, texts
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from fake_slack import CHANNEL, TOKEN, Posted, Slack, Unhurried, slack
 from pydantic import ValidationError
 from sink_receivers import Handler, Hook, hook
 
 from notifier.cli import main
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Eta, Kind
+from notifier.domain.model import Kind
 from notifier.domain.samples import sample
-from notifier.domain.words import Words
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
 from notifier.sinks.slack import PLACES, Settings, Sink
-from notifier.sinks.slack_card import Card
 
 STORY = (
     Kind.TASK_STARTED,
@@ -48,9 +43,11 @@ def news(kind: Kind, **changes: Any) -> Message:
 
 @asynccontextmanager
 async def bot(workspace: Slack, **more: Any) -> AsyncIterator[Sink]:
-    given_ = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more})
-    async with open_session(total=2.0) as session, Sink(given_, Surroundings("team", session, page="http://page")) as sink:
-        yield sink
+    given = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more})
+    async with open_session(total=2.0) as session:
+        around = Surroundings("team", session, page="http://page", paces=Unhurried())
+        async with Sink(given, around) as sink:
+            yield sink
 
 
 async def told(sink: Sink, *kinds: Kind, last: Receipt | None = None) -> Receipt | None:
@@ -78,7 +75,16 @@ async def test_the_card_says_where_the_task_stands() -> None:
     async with slack() as workspace, bot(workspace) as sink:
         await told(sink, Kind.TASK_STARTED, Kind.NODE_COMPLETED)
     said = " ".join(texts(workspace.roots[0].blocks))
-    for part in ("sample-cluster", "*Running*", "▓", "*Done* 1/3", "*At work*", "attempt 1", "data as of <!date^", "Status page"):
+    for part in (
+        "sample-cluster",
+        "*Running*",
+        "▓",
+        "*Done* 1/3",
+        "*At work*",
+        "of 9 stages",
+        "data as of <!date^",
+        "Status page",
+    ):
         assert part in said, part
     assert "http://page" in str(workspace.roots[0].blocks)
 
@@ -164,14 +170,28 @@ async def test_whatever_step_breaks_off_each_message_is_seen_once(step: Callable
     assert len(ids) == len(set(ids)) == 5
 
 
-@pytest.mark.parametrize("error", ["missing_scope", "ratelimited"])
-async def test_what_cannot_be_looked_for_is_posted_again(error: str) -> None:
+async def test_what_cannot_be_looked_for_is_posted_again_and_says_so() -> None:
     def fault(method: str, _: dict[str, Any]) -> str | None:
-        return error if method.startswith("conversations.") else None
+        return "missing_scope" if method.startswith("conversations.") else None
 
     async with slack(fault) as workspace, bot(workspace) as sink:
-        await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
-    assert len(workspace.roots) == 1
+        last = await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+        await sink.send(news(Kind.TASK_FAILED, may_repeat=True), last)
+    (root,) = workspace.roots
+    (reply,) = workspace.replies(root)
+    assert "this may have been said before" in str(workspace.calls[1])
+    assert "this may have been said before" in str(reply.blocks)
+
+
+async def test_what_cannot_be_looked_for_for_now_is_not_posted_before_it_can() -> None:
+    def fault(method: str, _: dict[str, Any]) -> str | None:
+        return "ratelimited" if method.startswith("conversations.") else None
+
+    async with slack(fault) as workspace, bot(workspace) as sink:
+        with pytest.raises(DeliveryError) as failure:
+            await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+    assert (failure.value.reason, failure.value.retry_after) == (DeliveryReason.THROTTLED, 7.0)
+    assert not workspace.messages
 
 
 async def test_a_look_that_fails_for_now_is_a_try_that_failed() -> None:
@@ -212,7 +232,8 @@ async def test_every_answer_has_a_meaning(error: str, outcome: Outcome, reason: 
     assert failure.value.retry_after == (7.0 if error == "ratelimited" else None)
     assert TOKEN not in str(failure.value)
     writes = [method for method, _ in workspace.calls]
-    assert writes == ["chat.postMessage"] * (2 if scope is Scope.EVENT and outcome is Outcome.REJECTED else 1)
+    # With a plan, with a section instead, without blocks.
+    assert writes == ["chat.postMessage"] * (3 if scope is Scope.EVENT and outcome is Outcome.REJECTED else 1)
 
 
 async def test_nobody_there_is_a_try_that_surely_failed() -> None:
@@ -233,6 +254,17 @@ async def test_blocks_that_a_workspace_does_not_take_are_left_out() -> None:
         await told(sink, Kind.TASK_STARTED, Kind.TASK_FAILED)
     (root,) = workspace.roots
     assert (root.blocks, root.text) == ([], workspace.replies(root)[0].text)
+
+
+async def test_a_workspace_that_takes_no_plans_is_asked_once_and_told_in_sections_from_then_on() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.native = False
+        await told(sink, *STORY)
+    (root,) = workspace.roots
+    assert not any(block["type"] == "plan" for block in root.blocks)
+    assert "of 9 stages" in str(workspace.calls)
+    offered = [any(block["type"] == "plan" for block in arguments["blocks"]) for _, arguments in workspace.calls]
+    assert offered == [True] + [False] * (len(offered) - 1)
 
 
 async def test_an_answer_without_ts_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +291,7 @@ async def test_places_can_be_chosen() -> None:
 
 
 async def test_only_what_changes_nothing_but_the_living_message_may_wait() -> None:
-    async with slack() as workspace, bot(workspace, every=30) as sink:
+    async with slack() as workspace, bot(workspace, every="30s") as sink:
         assert isinstance(sink, Patient)
         waits = {kind: sink.patience(sample(kind).event) for kind in Kind}
     assert waits[Kind.STAGE_STARTED] == waits[Kind.NODE_STARTED] == 30
@@ -323,65 +355,17 @@ async def test_a_webhook_that_does_not_say_ok_has_not_taken_it(status: int, text
         {"url": "ftp://hooks.test/x"},
         {"url": "http://[broken"},
         {"token": TOKEN, "channel": CHANNEL, "places": {"task.failed": "nowhere"}},
+        {"token": TOKEN, "channel": CHANNEL, "every": 10},
+        {"token": TOKEN, "channel": CHANNEL, "every": "soon"},
+        {"token": TOKEN, "channel": CHANNEL, "every": "11m"},
+        {"url": "https://hooks.test/x", "board": True},
+        {"url": "https://hooks.test/x", "app_token": "xapp-1"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as failure:
         Settings.model_validate(wrong)
     assert TOKEN not in str(failure.value)
-
-
-def test_the_card_speaks_chinese_and_says_what_was_merged_skipped_and_late() -> None:
-    message = news(
-        Kind.TASK_FAILED,
-        earlier=(sample(Kind.NODE_STARTED).event,) * 12,
-        skipped=3,
-        late_by=timedelta(hours=2),
-        mark="DRILL",
-    )
-    eta = Eta(message.event.observed_at, message.event.observed_at, "2 nodes")
-    running = replace(news(Kind.NODE_COMPLETED), event=replace(news(Kind.NODE_COMPLETED).event, eta=eta))
-    assert " to <!date^" in " ".join(texts(Card(Words()).root(running)))
-    said = " ".join(texts(Card(Words("zh")).root(message)))
-    for part in ("[DRILL]", "失败", "12 条", "3 条消息未能送达", "延迟 2 h"):
-        assert part in said, part
-
-
-HOSTILE = ["<!channel> <@U1> <https://evil.test|AWS>", "&lt;!here&gt;", "*b* `c` _d_", "ش" * 9000]
-CONTROL = re.compile(r"<(?!!date\^\d+\^\{date_num\} \{time\}\|\d{4}-\d\d-\d\d \d\d:\d\d UTC>)")
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.text(max_size=200)
-    | st.sampled_from(["<!channel> <@U1> <https://evil.test|AWS>", "&lt;!here&gt;", "*b* `c` _d_", "ش" * 9000])
-)
-def test_whatever_things_are_called_slack_takes_it_for_text_and_within_its_limits(text: str) -> None:
-    for kind in (Kind.TASK_FAILED, Kind.NODE_COMPLETED, Kind.CLUSTER_UNREACHABLE, Kind.STAGE_FAILED):
-        message = news(kind)
-        event = message.event
-        nodes = tuple(f"{text}-{number}" for number in range(300))
-        task = event.task and replace(
-            event.task,
-            target=text,
-            fail_message=text * 20,
-            nodes=replace(event.task.nodes, total=700, completed=nodes, in_flight=nodes),
-        )
-        spoilt = replace(event, cluster=replace(event.cluster, name=text, project=text), task=task, node=event.node and text)
-        message = replace(message, event=spoilt, title=text, summary=text * 10, earlier=(spoilt,) * 40)
-        card = Card(Words())
-        for blocks in (card.root(message), card.reply(message)):
-            assert refusal({"text": card.fallback(message), "blocks": blocks}) is None
-            assert not any(CONTROL.search(each) for each in _marked(blocks))
-        assert "<" not in card.fallback(message)
-
-
-def _marked(value: Any) -> list[str]:
-    """Every text in which Slack looks for instructions."""
-    if isinstance(value, dict):
-        own = [value["text"]] if value.get("type") == "mrkdwn" else []
-        return own + [text for each in value.values() if isinstance(each, dict | list) for text in _marked(each)]
-    return [text for each in value for text in _marked(each)] if isinstance(value, list) else []
 
 
 def test_a_posted_message_is_what_people_see() -> None:

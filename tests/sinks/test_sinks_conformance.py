@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import aiohttp
+import block_limits
 import fake_slack
 import pytest
 from aiohttp import web
@@ -20,6 +22,7 @@ from smtp_servers import LOGIN, OPS, PASSWORD, PostOffice, authority, post_offic
 
 from notifier.sinks import apprise, console, email, pagerduty, slack, webhook
 from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
+from notifier.sinks.contract import Surroundings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -114,6 +117,9 @@ class TestSlack(SinkConformance):
     settings_class = slack.Settings
     secrets = (fake_slack.TOKEN,)
 
+    def surroundings(self, session: aiohttp.ClientSession) -> Surroundings:  # type: ignore[explicit-override]
+        return Surroundings("conformance", session, paces=fake_slack.Unhurried())
+
     @asynccontextmanager
     async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
         def fault(method: str, arguments: dict[str, Any]) -> str | None:
@@ -122,7 +128,7 @@ class TestSlack(SinkConformance):
             if receiver.behaviour is Behaviour.HANGS:
                 return "hang"
             if method.startswith("chat."):
-                shown = "\n".join([arguments["text"], *fake_slack.texts(arguments["blocks"])])
+                shown = "\n".join([arguments["text"], *block_limits.texts(arguments["blocks"])])
                 receiver.received.append(Received(shown, arguments["metadata"]["event_payload"]["delivery"]))
             return None
 

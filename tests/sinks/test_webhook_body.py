@@ -55,7 +55,7 @@ GOLDEN = """
    "cluster": {"id": "c1", "name": "search-prod", "labels": {"env": "prod"}, "region": "cn-north-4", "project": "prod-beijing"},
    "task": {"id": "t1", "action": "UPGRADING", "status": "RUNNING", "attempt": 1, "started_at": "2026-03-01T02:23:39Z",
      "ended_at": null, "nodes": {"total": 3, "completed": ["css-test-ess-esn-1-1"], "in_flight": ["css-test-ess-esn-2-1"]},
-     "target": "7.10.2_22.5.1_1230", "fail_message": null},
+     "target": "7.10.2_22.5.1_1230", "fail_message": null, "current_node": null, "stages": []},
    "node": "css-test-ess-esn-1-1",
    "stage": {"order": 0, "name": "Data migration", "status": "SUCCESS", "description": "moves data",
      "began_at": "2026-03-01T02:23:42Z", "ended_at": null},

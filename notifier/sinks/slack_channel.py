@@ -1,0 +1,127 @@
+"""A channel as the bot sees it: messages are posted, edited and looked for, at the pace that Slack allows."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
+from notifier.sinks.pace import Pace
+from notifier.sinks.slack_blocks import Block
+from notifier.sinks.slack_calls import Calls
+
+RATE = 0.7
+"""Messages a second and workspace: ``chat.update`` is Tier 3, 50 a minute (docs.slack.dev/apis/web-api/rate-limits)."""
+
+POST_GAP = 1.05
+"""Seconds between two posts to one channel, of which Slack takes about one a second."""
+
+LOOKED_AT, PAGES = 100, 3
+"""Messages of a page, and pages, that are looked through for one that may have got through already."""
+
+QUIET: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}
+
+Forms = Sequence[list[Block]]
+"""The same message in several forms: what not every workspace takes comes before what is plainer."""
+
+
+class CannotLook(Exception):
+    """Whether a message is there cannot be found out, and never will be: a scope is missing, say. In Slack's words."""
+
+
+class Channel:
+    """One channel. ``pace`` is that of all edits of the workspace, ``posts`` that of all posts to this channel.
+
+    Attributes:
+        native: False once the workspace has refused blocks that it does not know, and taken plainer ones.
+    """
+
+    def __init__(self, calls: Calls, channel: str, pace: Pace, posts: Pace) -> None:
+        self._calls = calls
+        self._channel = channel
+        self._pace = pace
+        self._posts = posts
+        self.native = True
+
+    async def post(self, text: str, forms: Forms, metadata: Mapping[str, Any], **more: Any) -> str:
+        """Post a message; its ``ts``.
+
+        Raises:
+            DeliveryError: It was not confirmed.
+            MessageGone: The message that it answers is gone.
+        """
+        await asyncio.sleep(self._posts.take(POST_GAP))
+        answer = await self._blocked("chat.postMessage", forms, text=text, metadata=metadata, **QUIET, **more)
+        ts = answer.get("ts")
+        if not isinstance(ts, str) or not ts:
+            raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, "chat.postMessage: an answer without ts")
+        return ts
+
+    async def edit(
+        self, ts: str, text: str, forms: Forms, *, metadata: Mapping[str, Any] | None = None, extra: bool = False, **more: Any
+    ) -> None:
+        """Change a message; its metadata stays unless given. ``extra``: nobody has counted this call yet.
+
+        Raises:
+            DeliveryError: It was not confirmed.
+            MessageGone: There is no such message any more.
+        """
+        if extra:
+            self._pace.take(1 / RATE)
+        said = {} if metadata is None else {"metadata": metadata}
+        await self._blocked("chat.update", forms, ts=ts, text=text, **said, **more)
+
+    async def whisper(self, channel: str, user: str, text: str) -> None:
+        """Say something that only one person sees. Raises `DeliveryError`."""
+        await self._calls.call("chat.postEphemeral", channel=channel, user=user, text=text, **QUIET)
+
+    async def find(self, delivery: str, thread: str | None = None) -> str | None:
+        """The ``ts`` of a message of the channel, or of a thread, by the delivery in its metadata; None: it is not there.
+
+        Raises:
+            DeliveryError: It cannot be found out for now.
+            CannotLook: It cannot be found out at all.
+        """
+        where: dict[str, Any] = {} if thread is None else {"ts": thread}
+        method = "conversations.history" if thread is None else "conversations.replies"
+        for _ in range(PAGES):
+            try:
+                answer = await self._calls.ask(method, channel=self._channel, limit=LOOKED_AT, include_all_metadata=True, **where)
+            except DeliveryError as error:
+                if error.outcome is Outcome.REJECTED:
+                    raise CannotLook(error.detail) from None
+                raise
+            for each in answer.get("messages") or ():
+                said = (each.get("metadata") or {}).get("event_payload") or {}
+                # The first of a thread is the message that is answered.
+                if said.get("delivery") == delivery and each.get("ts") not in {None, thread}:
+                    return str(each["ts"])
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return None
+            where["cursor"] = cursor
+        return None
+
+    async def probe(self) -> None:
+        """Look into the channel, to see whether it is there and we are in it. Raises `DeliveryError`."""
+        await self._calls.ask("conversations.history", channel=self._channel, limit=1)
+
+    async def _blocked(self, method: str, forms: Forms, **arguments: Any) -> Mapping[str, Any]:
+        """A call with blocks, in the first form that the workspace takes; without any where it takes none.
+
+        What it will not have is refused without anything being posted, so it is no failed try.
+        """
+        arguments = {"channel": self._channel, **arguments}
+        for number, form in enumerate(forms):
+            try:
+                answer = await self._calls.call(method, blocks=form, **arguments)
+            except DeliveryError as error:
+                if error.reason is DeliveryReason.THROTTLED and method == "chat.update":
+                    self._pace.take(error.retry_after or 0.0)  # It is said of the workspace, so the other channels wait too.
+                if error.reason not in {DeliveryReason.INVALID, DeliveryReason.TOO_LARGE}:
+                    raise
+                self._pace.take(1 / RATE)  # The engine has counted one call.
+            else:
+                # Only the plainer form has shown that it was the native one that the workspace does not take.
+                self.native = self.native and number == 0
+                return answer
+        return await self._calls.call(method, **arguments)
