@@ -12,13 +12,13 @@ Polls miss things, answers come late, repeat, shrink and lie. The rules, for eac
 Order within one answer, per task: started, retried, completed nodes, started nodes, stages, failed nodes, the end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifier.domain import identity
 from notifier.domain.doubt import RANK, doubtful, newer, outdated
-from notifier.domain.known import Known, KnownTask, Marks, TaskKey
+from notifier.domain.known import Known, KnownTask, TaskKey
 from notifier.domain.model import (
     FAILURES,
     TASK_STATUSES,
@@ -33,6 +33,7 @@ from notifier.domain.model import (
     Task,
 )
 from notifier.domain.progress import progress
+from notifier.domain.stages import kept_marks, marks_of, reopened, stage_facts, taken_over
 
 CONFIRMATIONS = 3
 """Good answers in a row that it takes to believe what could as well be an old or incomplete answer."""
@@ -96,11 +97,14 @@ def _miss(tasks: dict[TaskKey, KnownTask], snapshot: Snapshot, now: datetime, ev
     listed = {task.id for task in snapshot.tasks}
     any_missing = False
     for key, known in list(tasks.items()):
-        if key[0] is not snapshot.action or key[1] in listed or known.task.status != Status.RUNNING or known.vanished:
+        if key[0] is not snapshot.action or key[1] in listed or known.task.status != Status.RUNNING or known.missing:
             continue
         any_missing = True
         if known.doubts + 1 < CONFIRMATIONS:
             tasks[key] = replace(known, doubts=known.doubts + 1)
+            continue
+        if known.vanished:  # It had come back, and is gone again in the same attempt.
+            tasks[key] = replace(known, doubts=0, missing=True)
             continue
         teller = _Teller(snapshot.cluster, snapshot.action, now, events, [])
         tasks[key] = teller.vanish(known)
@@ -121,7 +125,7 @@ class _Teller:
 
     def vanish(self, known: KnownTask) -> KnownTask:
         """A task that is no longer listed."""
-        self._take(replace(known, doubts=0, vanished=True))
+        self._take(replace(known, doubts=0, vanished=True, missing=True))
         self.tell(Kind.TASK_VANISHED, self._now, attempt=known.attempt)
         return self._told()
 
@@ -135,6 +139,7 @@ class _Teller:
 
     def baseline(self, task: Task) -> KnownTask:
         """A task that was there before we looked: known, but told in one line, and only if it runs."""
+        task, from_zero = _counted(None, task)
         running, over = task.status == Status.RUNNING, task.status in TERMINAL
         self.state = KnownTask(
             task,
@@ -142,8 +147,9 @@ class _Teller:
             executions=task.executions,
             started=running or over,
             nodes_started=frozenset(task.in_flight),
-            marks=_marks_of(task),
+            marks=marks_of(task),
             endings=frozenset({task.status} & TERMINAL),
+            from_zero=from_zero,
         )
         self._remark_status(task)
         if running:
@@ -152,6 +158,7 @@ class _Teller:
 
     def compare(self, before: KnownTask | None, task: Task) -> KnownTask:
         """A task of a later answer: tell what is new, in order. Returns ``before`` itself where nothing is."""
+        task, from_zero = _counted(before, task)
         if before is not None:
             if certain := outdated(before, task):
                 self._remarks.append(Remark("stale", task.id, certain))
@@ -161,28 +168,32 @@ class _Teller:
                 self._remarks.append(Remark("stale", task.id, doubt))
                 return replace(before, doubts=before.doubts + 1)
             if task == before.task:
-                return replace(before, doubts=0) if before.doubts else before
+                return replace(before, doubts=0, missing=False) if before.doubts or before.missing else before
         self._remark_status(task)
-        self._accept(before, task)
+        self._accept(before, task, from_zero=from_zero)
         after = self._told()
         return before if before == after else after
 
-    def _accept(self, before: KnownTask | None, task: Task) -> None:
+    def _accept(self, before: KnownTask | None, task: Task, *, from_zero: bool) -> None:
         old = before.task if before else Task(task.id, Status.WAITING)
         new_nodes = [node for node in dict.fromkeys(task.completed) if node not in old.completed]
         completed = (*old.completed, *new_nodes)
-        in_flight = tuple(node for node in task.in_flight if node not in completed)
+        retracted = frozenset(old.completed).difference(task.completed)
+        attempts = _attempts(before, task)
+        # A retry may do nodes again that were completed before it.
+        again = retracted if len(attempts) > 1 else before.again.difference(task.completed) if before else frozenset()
+        in_flight = tuple(node for node in task.in_flight if node not in completed or node in again)
         if task.status in FAILURES and not task.stages and task.current_node in {None, old.current_node}:
             # Some answers forget the stages once it is over; a retry may show them again, and they are no news then.
             task = replace(task, stages=old.stages, current_node=old.current_node)
         if (completed, in_flight) != (task.completed, task.in_flight):
             task = replace(task, completed=completed, in_flight=in_flight)
-        attempts = _attempts(before, task)
         if before is None:
-            self.state = KnownTask(task, attempt=attempts[0], executions=task.executions)
+            self.state = KnownTask(task, attempt=attempts[0], executions=task.executions, from_zero=from_zero)
         else:
             highest = max(before.executions or 0, task.executions or 0) or None
-            self._take(replace(before, task=task, executions=highest, doubts=0))
+            changes = {"doubts": 0, "missing": False, "retracted": retracted, "again": again, "from_zero": from_zero}
+            self._take(replace(before, task=task, executions=highest, **changes))
         if not self.state.started and task.status in TASK_STATUSES:
             self.state = replace(self.state, started=True)
             seen = task.status == Status.RUNNING
@@ -201,13 +212,13 @@ class _Teller:
         self._forget(task)
 
     def _retry(self, old: Task, task: Task, attempt: int, *, inferred: bool) -> None:
-        current = self.state.marks.get(task.current_node or "", {})
-        kept = {stage.order: current[stage.order] for stage in task.stages if stage.order in current and _kept(stage, old, task)}
+        kept = kept_marks(self.state.marks.get(task.current_node or "", {}), old, task)
         self.state = replace(
             self.state,
             attempt=attempt,
             nodes_started=frozenset(),
             marks={task.current_node: kept} if task.current_node and kept else {},
+            kept={task.current_node: taken_over(task, kept)} if task.current_node and kept else {},
             endings=frozenset(),
             failed_at=old.ended_at if old.status in FAILURES else self.state.failed_at,
             vanished=False,
@@ -228,17 +239,22 @@ class _Teller:
 
     def _stages(self, old: Task, task: Task) -> None:
         node = task.current_node
-        if node is None or (node in old.completed and node not in self.state.marks):
+        whole = node in old.completed and node not in self.state.again
+        if node is None or (whole and node not in self.state.marks):
             return  # Left over from a node that was told whole before.
-        marks = dict(self.state.marks.get(node, {}))
+        before = self.state.kept.get(node, {})
+        held, kept = reopened(self.state.marks.get(node, {}), before, task)
+        if kept is not before:
+            self.state = replace(self.state, kept={node: kept})
+        marks = dict(held)
         for stage in sorted(task.stages, key=lambda stage: stage.order):
             if not RANK.get(stage.status):
                 continue  # Most wait, and have nothing to tell.
-            for kind, letter, time, observed in _stage_facts(stage, marks.get(stage.order, "")):
+            for kind, letter, time, observed in stage_facts(stage, marks.get(stage.order, "")):
                 marks[stage.order] = marks.get(stage.order, "") + letter
                 when = time or self._latest(task)
                 self.tell(kind, when, attempt=self.state.attempt, node=node, stage=stage, observed=observed)
-        if marks:
+        if marks != self.state.marks.get(node, {}):
             self.state = replace(self.state, marks={**self.state.marks, node: marks})
 
     def _end(self, old: Task, task: Task) -> None:
@@ -258,7 +274,9 @@ class _Teller:
     def _forget(self, task: Task) -> None:
         """Drop the marks of nodes that are completed and left behind; their stages are never told again."""
         kept = {
-            node: marks for node, marks in self.state.marks.items() if node not in task.completed or node == task.current_node
+            node: marks
+            for node, marks in self.state.marks.items()
+            if node not in task.completed or node in self.state.again or node == task.current_node
         }
         if len(kept) != len(self.state.marks):
             self.state = replace(self.state, marks=kept)
@@ -305,19 +323,15 @@ class _Teller:
         )
 
 
-def _marks_of(task: Task) -> Mapping[str, Marks]:
-    told = {stage.order: "".join(fact[1] for fact in _stage_facts(stage, "")) for stage in task.stages}
-    return {task.current_node: {order: letters for order, letters in told.items() if letters}} if task.current_node else {}
+def _counted(before: KnownTask | None, task: Task) -> tuple[Task, bool]:
+    """The task with its executions counted from 1, and whether the API counts them from 0.
 
-
-def _stage_facts(stage: Stage, told: str) -> Iterator[tuple[Kind, str, datetime | None, bool]]:
-    """The facts a stage shows that were not told: kind, the mark it leaves, its time, and whether it was seen or inferred."""
-    if "R" not in told and RANK.get(stage.status, 0):
-        yield Kind.STAGE_STARTED, "R", stage.began_at, stage.status == Status.RUNNING
-    if stage.status == Status.FAILED and "F" not in told:
-        yield Kind.STAGE_FAILED, "F", stage.ended_at, True
-    if stage.status == Status.SUCCESS and "S" not in told:
-        yield Kind.STAGE_SUCCEEDED, "S", stage.ended_at, True
+    It is documented as "number of retries", though every sample known begins with 1.
+    """
+    from_zero = task.executions == 0 if before is None or before.executions is None else before.from_zero
+    if not from_zero or task.executions is None:
+        return task, from_zero
+    return replace(task, executions=task.executions + 1), True
 
 
 def _attempts(before: KnownTask | None, task: Task) -> range:
@@ -333,14 +347,3 @@ def _attempts(before: KnownTask | None, task: Task) -> range:
         uncounted = before.executions is None and task.executions is None
         last += task.status == Status.RUNNING or (uncounted and task.status in TERMINAL and newer(before.task, task))
     return range(before.attempt, last + 1)
-
-
-def _kept(stage: Stage, old: Task, task: Task) -> bool:
-    """Whether a stage listed in a new attempt is the very execution that was listed in the attempt before."""
-    if old.current_node != task.current_node:
-        return False
-    for known in old.stages:
-        if known.order == stage.order:
-            same_start = known.began_at == stage.began_at
-            return same_start and (known.began_at is not None or known.status == stage.status)
-    return False

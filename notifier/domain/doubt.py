@@ -30,13 +30,14 @@ def doubtful(before: KnownTask, task: Task) -> str | None:
         # An end is never older than what is known of the same attempt; it may be the end of the attempt before.
         earlier = task.status in FAILURES and task.ended_at is not None and task.ended_at == before.failed_at
         return "the end of an earlier attempt" if earlier else None
-    if not set(old.completed) <= set(task.completed):
+    completed = set(old.completed) - before.retracted
+    if not completed <= set(task.completed):
         return "fewer completed nodes than known"
-    if task.current_node in old.completed and old.current_node in old.in_flight:
+    if task.current_node in completed and old.current_node in old.in_flight:
         return "at a node that was left behind"
     if task.status == Status.RUNNING and before.endings:
         return None if newer(old, task) else "running, with nothing newer than its failure"
-    return "a stage went back" if _went_back(old, task) else None
+    return "a stage went back" if _went_back(before, task) else None
 
 
 def newer(failed: Task, task: Task) -> bool:
@@ -56,11 +57,19 @@ def newer(failed: Task, task: Task) -> bool:
     return False
 
 
-def _went_back(old: Task, task: Task) -> bool:
-    """Whether a stage of the same node shows less than is known of the same execution of it."""
+def _went_back(before: KnownTask, task: Task) -> bool:
+    """Whether a stage of the same node shows less than is known of the same execution of it, and none shows more.
+
+    Of a stage that was kept by a retry it proves nothing: the retry may begin at the first stage after all.
+    """
+    old = before.task
     if task.current_node != old.current_node:
         return False
-    known = {stage.order: stage for stage in old.stages}
+    latest = max((stage.began_at for stage in old.stages if stage.began_at), default=None)
+    if latest and any(stage.began_at > latest for stage in task.stages if stage.began_at):
+        return False
+    kept = before.kept.get(old.current_node or "", {})
+    known = {stage.order: stage for stage in old.stages if stage.order not in kept}
     return any(
         stage.order in known
         and RANK.get(stage.status, 2) < RANK.get(known[stage.order].status, 0)

@@ -22,6 +22,14 @@ TOLD_OF = frozenset({Status.RUNNING, Status.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A stage that a retry took over from the attempt before: when it began, and the letters that were told of it there."""
+
+    began_at: datetime | None
+    letters: str
+
+
+@dataclass(frozen=True, slots=True)
 class KnownTask:
     """One task as it is known.
 
@@ -36,7 +44,12 @@ class KnownTask:
         endings: The terminal statuses of this attempt.
         failed_at: When the attempt before this one failed, by the API's clock.
         doubts: How many good answers in a row could not be believed, or lacked the task.
-        vanished: Whether that was told in this attempt.
+        vanished: Whether it was told in this attempt that the task is no longer listed.
+        missing: Whether it is not listed now.
+        kept: Node -> by order: stages that the retry took over from the attempt before.
+        retracted: Completed nodes that believed answers no longer list. They stay completed for whoever was told.
+        again: Those of them that this attempt does again.
+        from_zero: Whether the API counts this task's executions from 0; ``executions`` and ``attempt`` begin with 1 all the same.
     """
 
     task: Task
@@ -50,6 +63,11 @@ class KnownTask:
     failed_at: datetime | None = None
     doubts: int = 0
     vanished: bool = False
+    missing: bool = False
+    kept: Mapping[str, Mapping[int, Kept]] = field(default_factory=dict)
+    retracted: frozenset[str] = frozenset()
+    again: frozenset[str] = frozenset()
+    from_zero: bool = False
 
     def facts(self, action: Action) -> TaskFacts:
         """What an event says of the task as it stands."""
@@ -98,5 +116,7 @@ class Known:
         return action not in self.baselines or any(key[0] is action and known.doubts for key, known in self.tasks.items())
 
     def running(self, action: Action) -> bool:
-        """Whether a task of this action is at work, so that it should be watched closely."""
-        return any(key[0] is action and known.task.status == Status.RUNNING for key, known in self.tasks.items())
+        """Whether a task of this action is at work and listed, so that it should be watched closely."""
+        return any(
+            key[0] is action and known.task.status == Status.RUNNING and not known.missing for key, known in self.tasks.items()
+        )

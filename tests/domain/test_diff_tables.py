@@ -286,6 +286,66 @@ def test_a_stage_without_times_is_kept_as_long_as_its_status_is() -> None:
     assert told == ["task.retried", "node.started a", "stage.started a 1"]
 
 
+def test_a_retry_that_shows_the_old_stages_for_a_while_loses_none_of_the_new_ones() -> None:
+    watch = Watch()
+    watch.poll(task(RUNNING, stage(0, SUCCESS, 1, 2), stage(1, RUNNING, 3)))
+    watch.poll(task(FAILED, stage(0, SUCCESS, 1, 2), stage(1, FAILED, 3, 4), in_flight=("a",), current_node="a", ended_at=at(5)))
+    old = task(RUNNING, stage(0, SUCCESS, 1, 2), stage(1, FAILED, 3, 4), executions=2)
+    assert watch.poll(old) == ["task.retried", "node.started a"]
+    assert watch.poll(task(RUNNING, stage(0, WAITING), stage(1, WAITING), executions=2)) == []
+    assert watch.doubts == []
+    assert watch.poll(task(RUNNING, stage(0, RUNNING, 7), stage(1, WAITING), executions=2)) == ["stage.started a 0"]
+    begun = task(RUNNING, stage(0, SUCCESS, 7, 8), stage(1, RUNNING, 9), executions=2)
+    assert watch.poll(begun) == ["stage.succeeded a 0", "stage.started a 1"]
+
+
+def test_what_was_told_of_a_kept_stage_in_the_new_attempt_is_not_told_again_when_it_begins_anew() -> None:
+    watch = Watch()
+    watch.poll(task(RUNNING, stage(0, RUNNING, 1), stage(1, WAITING)))
+    late = task(RUNNING, stage(0, SUCCESS, 1, 2), stage(1, WAITING), executions=2)
+    assert watch.poll(late) == ["task.retried", "node.started a", "stage.succeeded a 0"]
+    assert watch.poll(task(RUNNING, stage(0, SUCCESS, 7, 8), stage(1, WAITING), executions=2)) == ["stage.started a 0"]
+
+
+def test_a_retry_that_does_completed_nodes_again_tells_their_stages_and_doubts_nothing() -> None:
+    watch = Watch()
+    watch.poll(task(RUNNING, completed=("a",), in_flight=("b",), current_node="b"))
+    watch.poll(task(FAILED, completed=("a",), in_flight=("b",), current_node="b", ended_at=at(5)))
+    again = task(RUNNING, stage(0, RUNNING, 7), executions=2)
+    assert watch.poll(again) == ["task.retried", "node.started a", "stage.started a 0"]
+    assert watch.poll(task(RUNNING, stage(0, SUCCESS, 7, 8), executions=2)) == ["stage.succeeded a 0"]
+    assert watch.doubts == []
+    done = task(RUNNING, stage(0, SUCCESS, 7, 8), executions=2, completed=("a",), in_flight=("b",), current_node="b")
+    assert watch.poll(done) == ["node.started b", "stage.started b 0", "stage.succeeded b 0"]
+    assert watch.known.tasks[Action.UPGRADING, "t"].again == frozenset()
+
+
+def test_a_list_that_shrank_for_good_is_doubted_once() -> None:
+    watch = Watch()
+    watch.poll(task(completed=("a", "b"), in_flight=("c",), current_node="c"))
+    for _ in range(CONFIRMATIONS):
+        watch.poll(task(completed=("b",), in_flight=("c",), current_node="c"))
+    assert watch.poll(task(RUNNING, stage(0, RUNNING, 9), completed=("b",), in_flight=("c",), current_node="c")) == [
+        "stage.started c 0"
+    ]
+
+
+def test_executions_that_are_counted_from_0_are_attempts_from_1() -> None:
+    watch = Watch()
+    assert watch.poll(task(executions=0)) == ["task.started", "node.started a"]
+    assert watch.poll(task(FAILED, executions=0, in_flight=("a",), ended_at=at(5))) == ["node.failed a", "task.failed"]
+    assert watch.poll(task(executions=1)) == ["task.retried", "node.started a"]
+    assert [event.task.attempt for event in watch.events if event.task] == [2, 2]
+    watch.poll(task(FAILED, executions=1, in_flight=("a",), ended_at=at(8)))
+    assert watch.poll(task(executions=0)) == []
+    assert watch.doubts == ["fewer executions than known"]
+
+
+def test_the_baseline_knows_executions_that_are_counted_from_0() -> None:
+    watch = Watch(task(executions=0))
+    assert watch.poll(task(executions=1)) == ["task.retried", "node.started a"]
+
+
 def test_the_marks_of_another_node_are_not_the_retrys() -> None:
     watch = Watch()
     watch.poll(failed_at_stage_1())
@@ -535,6 +595,20 @@ def test_a_running_task_that_stays_away_is_told_once() -> None:
     assert [watch.poll() for _ in range(3)] == [[], [], ["task.vanished"]]
     assert watch.events[0].task is not None
     assert watch.events[0].task.attempt == 2
+
+
+def test_a_vanished_task_is_watched_at_rest_until_it_is_listed_again() -> None:
+    watch = Watch(task())
+    for _ in range(CONFIRMATIONS):
+        watch.poll()
+    assert not watch.known.running(Action.UPGRADING)
+    assert watch.poll(task()) == []
+    assert watch.known.running(Action.UPGRADING)
+    for _ in range(CONFIRMATIONS):
+        assert watch.poll() == []
+    assert not watch.known.running(Action.UPGRADING)
+    assert watch.poll(task(completed=("a",), in_flight=("b",), current_node="b")) == ["node.completed a", "node.started b"]
+    assert watch.known.running(Action.UPGRADING)
 
 
 def test_a_task_that_comes_back_in_time_was_not_gone() -> None:

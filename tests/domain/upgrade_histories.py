@@ -26,7 +26,10 @@ class Failure:
     silent: bool = False  # no stage is shown as failed
     trimmed: bool = False  # stages that were never reached are not listed any more
     partial: str = "no"  # PARTIAL_FAILED: "no", "at once", "later" (after FAILED)
-    restart: str = "zero"  # or "stage": finished stages stay with their times
+    restart: str = (
+        "zero"  # or "stage": finished stages stay with their times; "late": zero, after an answer that shows all as it was
+    )
+    emptied: bool = False  # completedNodes is empty after the retry, and every node is done again
     start_time: str = "kept"  # or "changed", "emptied"
 
 
@@ -40,7 +43,7 @@ class Plan:
     orders: tuple[int, ...] = (0, 12)
     failures: tuple[Failure, ...] = ()
     given_up: bool = False  # the last failure is not retried
-    counting: str = "counts"  # executeTimes: or "absent", "stuck" (always 1)
+    counting: str = "counts"  # executeTimes: or "absent", "stuck" (always 1), "from zero"
     finished: str = "left"  # current node and stages once it is over: or "absent", "stages gone"
     completed_first: bool = False  # completedNodes grows one answer before the stages start over
     staggered: bool = False  # the nodes of a batch complete one after the other
@@ -89,7 +92,7 @@ class _Course:
                 Task(
                     id=plan.id,
                     status=self.status,
-                    executions={"counts": self.attempt, "absent": None, "stuck": 1}[plan.counting],
+                    executions={"counts": self.attempt, "absent": None, "stuck": 1, "from zero": self.attempt - 1}[plan.counting],
                     total=self.names,
                     completed=self.completed,
                     in_flight=()
@@ -182,6 +185,11 @@ class _Course:
         self.attempt += 1
         self.status, self.ended_at = Status.RUNNING, None
         self.started_at = {"kept": self.started_at, "changed": self.now, "emptied": None}[failure.start_time]
+        if failure.emptied:
+            self.completed = ()
+        if failure.restart == "late":
+            self.show()
+            self.tick()
 
 
 @dataclass(frozen=True)
@@ -235,26 +243,31 @@ def history_of(*plans: Plan) -> History:
     return History(plans, tuple(answers))
 
 
-failures = st.builds(
-    Failure,
-    after_rounds=st.integers(0, 2),
-    stage=st.integers(0, 5),
-    silent=st.booleans(),
-    trimmed=st.booleans(),
-    partial=st.sampled_from(["no", "at once", "later"]),
-    restart=st.sampled_from(["zero", "stage"]),
-    start_time=st.sampled_from(["kept", "changed", "emptied"]),
-)
+def failures(restarts: Sequence[str]) -> st.SearchStrategy[Failure]:
+    return st.builds(
+        Failure,
+        after_rounds=st.integers(0, 2),
+        stage=st.integers(0, 5),
+        silent=st.booleans(),
+        trimmed=st.booleans(),
+        partial=st.sampled_from(["no", "at once", "later"]),
+        restart=st.sampled_from(restarts),
+        emptied=st.booleans(),
+        start_time=st.sampled_from(["kept", "changed", "emptied"]),
+    )
 
 
-def plans(task_id: str, counting: Sequence[str] = ("counts",)) -> st.SearchStrategy[Plan]:
+COUNTS, RESTARTS = ("counts",), ("zero", "stage")
+
+
+def plans(task_id: str, counting: Sequence[str], restarts: Sequence[str]) -> st.SearchStrategy[Plan]:
     return st.builds(
         Plan,
         id=st.just(task_id),
         nodes=st.integers(1, 5),
         batch=st.integers(1, 2),
         orders=st.lists(st.integers(0, 15), min_size=2, max_size=6, unique=True).map(lambda orders: tuple(sorted(orders))),
-        failures=st.lists(failures, max_size=3).map(tuple),
+        failures=st.lists(failures(restarts), max_size=3).map(tuple),
         given_up=st.booleans(),
         counting=st.sampled_from(counting),
         finished=st.sampled_from(["left", "absent", "stages gone"]),
@@ -265,17 +278,17 @@ def plans(task_id: str, counting: Sequence[str] = ("counts",)) -> st.SearchStrat
     )
 
 
-def histories(counting: Sequence[str] = ("counts",)) -> st.SearchStrategy[History]:
+def histories(counting: Sequence[str] = COUNTS, restarts: Sequence[str] = RESTARTS) -> st.SearchStrategy[History]:
     """One task, or two whose lives may overlap."""
-    one = plans("task-a", counting).map(history_of)
-    two = st.builds(history_of, plans("task-a", counting), plans("task-b", counting))
+    one = plans("task-a", counting, restarts).map(history_of)
+    two = st.builds(history_of, plans("task-a", counting, restarts), plans("task-b", counting, restarts))
     return one | two
 
 
 @st.composite
-def watched(draw: st.DrawFn, counting: Sequence[str] = ("counts",)) -> tuple[History, list[int]]:
+def watched(draw: st.DrawFn, counting: Sequence[str] = COUNTS, restarts: Sequence[str] = RESTARTS) -> tuple[History, list[int]]:
     """A history, and which of its answers the polls met: any subsequence, some of them twice."""
-    history = draw(histories(counting))
+    history = draw(histories(counting, restarts))
     return history, draw(polls(len(history.answers)))
 
 
