@@ -181,7 +181,8 @@ class _Teller:
         retracted = frozenset(old.completed).difference(task.completed)
         attempts = _attempts(before, task)
         # A retry may do nodes again that were completed before it.
-        again = retracted if len(attempts) > 1 else before.again.difference(task.completed) if before else frozenset()
+        held = before.again.difference(task.completed) if before else frozenset[str]()
+        again = retracted if len(attempts) > 1 else held
         in_flight = tuple(node for node in task.in_flight if node not in completed or node in again)
         if task.status in FAILURES and not task.stages and task.current_node in {None, old.current_node}:
             # Some answers forget the stages once it is over; a retry may show them again, and they are no news then.
@@ -192,8 +193,8 @@ class _Teller:
             self.state = KnownTask(task, attempt=attempts[0], executions=task.executions, from_zero=from_zero)
         else:
             highest = max(before.executions or 0, task.executions or 0) or None
-            changes = {"doubts": 0, "missing": False, "retracted": retracted, "again": again, "from_zero": from_zero}
-            self._take(replace(before, task=task, executions=highest, **changes))
+            state = replace(before, task=task, executions=highest, doubts=0, missing=False, retracted=retracted, again=again)
+            self._take(replace(state, from_zero=from_zero) if from_zero else state)
         if not self.state.started and task.status in TASK_STATUSES:
             self.state = replace(self.state, started=True)
             seen = task.status == Status.RUNNING
