@@ -196,20 +196,19 @@ class Sink:
 
     async def redraw(self, event: Event, channel: str, ts: str) -> None:
         """See `Voice`: with the newest state, even if that changes while we draw."""
-        newest: Event | None = event
+        drawn: Event | None = None
         for _ in range(REDRAWS):
-            drawn = newest or event
-            message = render(
-                drawn, delivery_id="", attempt=1, may_repeat=False, skipped=0, now=max(drawn.observed_at, event.observed_at)
-            )
+            # A card about a cluster is one message for one event; a task's shows what is newest.
+            newest = None if event.task is None or self._desk is None else await self._desk.newest(like=event)
+            newest = newest or event
+            if drawn is not None and drawn.id == newest.id:
+                return
+            drawn = newest
+            message = render(drawn, delivery_id="", attempt=1, may_repeat=False, skipped=0, now=drawn.observed_at)
             forms = await self._forms(message, None)
             try:
                 await _there(self._channel).edit(ts, self._card.fallback(message), forms, extra=True, channel=channel)
             except MessageGone:
-                return
-            # A card about a cluster is one message for one event; a task's shows what is newest.
-            newest = event if event.task is None or self._desk is None else await self._desk.newest(like=event)
-            if newest is None or newest.id == drawn.id:
                 return
 
     async def send(self, message: Message, last: Receipt | None) -> Receipt:
