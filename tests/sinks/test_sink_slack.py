@@ -1,6 +1,7 @@
 """Slack: one living message a task, seen once, quiet, and harmless whatever a node is called."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,8 +12,9 @@ import pytest
 from aiohttp import web
 from block_limits import texts
 from click.testing import CliRunner
-from fake_slack import CHANNEL, TOKEN, Posted, Slack, Unhurried, slack
+from fake_slack import APP_TOKEN, CHANNEL, TOKEN, Posted, Slack, Unhurried, slack
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 from sink_receivers import Handler, Hook, hook
 
 from notifier.cli import main
@@ -22,7 +24,8 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
-from notifier.sinks.slack import PLACES, Settings, Sink
+from notifier.sinks.slack import COMMANDS, PLACES, SCOPES, Settings, Sink
+from notifier.sinks.slack_talk import PHRASES
 
 STORY = (
     Kind.TASK_STARTED,
@@ -310,6 +313,46 @@ async def test_check_says_which_scopes_are_missing_and_what_for() -> None:
         ]
         workspace.fault = lambda *_: "invalid_auth"
         assert await sink.check() == ["auth.test: invalid_auth"]
+
+
+async def test_check_says_whether_the_channel_can_be_reached() -> None:
+    def fault(method: str, _: dict[str, Any]) -> str | None:
+        return "not_in_channel" if method == "conversations.history" else None
+
+    async with slack(fault) as workspace, bot(workspace) as sink:
+        (said,) = await sink.check()
+        assert said.startswith("channel C0123456789: conversations.history: not_in_channel; give the channel's id and invite")
+        workspace.scopes = "chat:write,channels:history"
+        assert len(await sink.check()) == 1
+
+
+async def test_check_asks_for_what_buttons_need() -> None:
+    async with slack() as workspace, bot(workspace, app_token=APP_TOKEN) as sink:
+        assert await sink.check() == ["the scope commands is missing: for the slash command"]
+        workspace.scopes += ",commands"
+        assert await sink.check() == []
+        assert workspace.wires == []
+    async with slack() as workspace, bot(workspace, app_token="xapp-wrong") as sink:
+        workspace.scopes += ",commands"
+        (said,) = await sink.check()
+        assert said.startswith("app_token: apps.connections.open: invalid_auth; buttons need one that begins with xapp-")
+        assert "wrong" not in said
+
+
+def test_the_documented_manifest_is_the_app_that_we_need() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "slack.md").read_text(encoding="utf-8")
+    (manifest,) = [
+        YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "bot_user" in block
+    ]
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == {*SCOPES, *COMMANDS}
+    assert manifest["settings"]["socket_mode_enabled"] is True
+    assert manifest["settings"]["interactivity"]["is_enabled"] is True
+    (command,) = manifest["features"]["slash_commands"]
+    assert command["command"] == "/css"
+    assert "`/css status`" in PHRASES["en"]["help"]
+    # Slack: names up to 35 characters, a bot's up to 80, descriptions up to 140.
+    assert len(manifest["display_information"]["name"]) <= 35
+    assert len(manifest["display_information"]["description"]) <= 140
 
 
 @asynccontextmanager

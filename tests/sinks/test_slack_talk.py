@@ -84,9 +84,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, workspace: Slack, **more: Any) -> AsyncIterator[World]:
+async def world(folder: Path | None, workspace: Slack, **more: Any) -> AsyncIterator[World]:
+    """``folder``: where the store outlives the world, if it must."""
     given = {"token": TOKEN, "app_token": APP_TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more}
-    store = Store(f"sqlite:///{folder}/notifier.db").open()
+    store = Store("sqlite://" if folder is None else f"sqlite:///{folder}/notifier.db").open()
     try:
         # A request may take half a second: the connection that listens must outlive that.
         async with open_session(total=0.5) as session:
@@ -124,8 +125,8 @@ async def test_who_acknowledges_a_failure_is_named_on_the_card_also_after_a_rest
     assert all(problems(message.blocks) == [] for message in workspace.messages)
 
 
-async def test_a_mute_holds_back_progress_and_reminders_but_no_failure_and_no_end(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_a_mute_holds_back_progress_and_reminders_but_no_failure_and_no_end() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         started, *_ = await here.happens(RUNNING)
         root = await here.told(started)
         await workspace.press("mute", root, user="ma")
@@ -138,8 +139,8 @@ async def test_a_mute_holds_back_progress_and_reminders_but_no_failure_and_no_en
         assert states["task.succeeded"] == "pending"
 
 
-async def test_pressed_twice_it_is_one_wish(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_pressed_twice_it_is_one_wish() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         root = await here.told(failed)
         for _ in range(3):
@@ -150,8 +151,8 @@ async def test_pressed_twice_it_is_one_wish(tmp_path: Path) -> None:
         assert len(await here.silences()) == 3
 
 
-async def test_the_card_that_is_drawn_after_a_press_shows_the_newest_state(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_the_card_that_is_drawn_after_a_press_shows_the_newest_state() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         started, *_ = await here.happens(RUNNING)
         root = await here.told(started)
         await here.happens(FAILED)
@@ -159,8 +160,8 @@ async def test_the_card_that_is_drawn_after_a_press_shows_the_newest_state(tmp_p
         assert "disk full" in await here.until("acknowledged by lin")
 
 
-async def test_explain_is_answered_to_the_one_who_asked(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_explain_is_answered_to_the_one_who_asked() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         root = await here.told(failed)
         await workspace.press("explain", root)
@@ -171,8 +172,8 @@ async def test_explain_is_answered_to_the_one_who_asked(tmp_path: Path) -> None:
         assert root.edits == 0
 
 
-async def test_what_is_not_known_any_more_is_said_to_be_so(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_what_is_not_known_any_more_is_said_to_be_so() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         (started, *_) = await here.happens(RUNNING)
         root = await here.told(started)
         await workspace.press("acknowledge", root, actions=[{"action_id": "acknowledge", "value": "nothing"}])
@@ -189,8 +190,8 @@ async def test_what_is_not_known_any_more_is_said_to_be_so(tmp_path: Path) -> No
         {"actions": ["odd"]},
     ],
 )
-async def test_what_is_no_press_of_ours_is_confirmed_and_left_alone(tmp_path: Path, changes: dict[str, Any]) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_what_is_no_press_of_ours_is_confirmed_and_left_alone(changes: dict[str, Any]) -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         (started, *_) = await here.happens(RUNNING)
         root = await here.told(started)
         assert await workspace.press("acknowledge", root, **changes)
@@ -200,8 +201,8 @@ async def test_what_is_no_press_of_ours_is_confirmed_and_left_alone(tmp_path: Pa
         assert len(await here.silences()) == 2
 
 
-async def test_the_command_says_where_everything_stands(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_the_command_says_where_everything_stands() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         assert await workspace.command("status") == "Nothing is under way in 0 clusters."
         await here.happens(RUNNING)
         said = await workspace.command("status")
@@ -209,8 +210,8 @@ async def test_the_command_says_where_everything_stands(tmp_path: Path) -> None:
         assert "1 clusters are watched." in said
 
 
-async def test_the_command_mutes_and_explains(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_the_command_mutes_and_explains() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         assert "Muted until <!date^" in await workspace.command("mute search 2h", user="ma")
         longest = max(silence.ends_at for silence in await here.silences())
@@ -233,13 +234,13 @@ async def test_the_command_mutes_and_explains(tmp_path: Path) -> None:
         ("explain nothing", "No cluster is called nothing"),
     ],
 )
-async def test_a_command_that_makes_no_sense_is_answered_with_what_would(tmp_path: Path, text: str, said: str) -> None:
-    async with slack() as workspace, world(tmp_path, workspace):
+async def test_a_command_that_makes_no_sense_is_answered_with_what_would(text: str, said: str) -> None:
+    async with slack() as workspace, world(None, workspace):
         assert said in await workspace.command(text)
 
 
-async def test_a_store_that_does_not_answer_is_said_to_the_person_and_kept_off_the_card(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_a_store_that_does_not_answer_is_said_to_the_person_and_kept_off_the_card() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         root = await here.told(failed)
         here.store.close()
@@ -249,8 +250,8 @@ async def test_a_store_that_does_not_answer_is_said_to_the_person_and_kept_off_t
         assert "disk full" in str((await here.told(failed)).blocks)
 
 
-async def test_a_card_that_was_deleted_meanwhile_is_no_trouble(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_a_card_that_was_deleted_meanwhile_is_no_trouble() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         root = await here.told(failed)
         workspace.messages.clear()
@@ -260,8 +261,8 @@ async def test_a_card_that_was_deleted_meanwhile_is_no_trouble(tmp_path: Path) -
         assert len(await here.silences()) == 1
 
 
-async def test_slack_asks_us_to_connect_again_and_nothing_is_lost(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_slack_asks_us_to_connect_again_and_nothing_is_lost() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         root = await here.told(failed)
         await workspace.press("acknowledge", root)
@@ -282,10 +283,8 @@ async def test_slack_asks_us_to_connect_again_and_nothing_is_lost(tmp_path: Path
         (None, DeliveryReason.NETWORK, "the connection was closed"),
     ],
 )
-async def test_a_connection_that_ends_is_an_error_in_words(
-    tmp_path: Path, said: str | None, reason: DeliveryReason, words: str
-) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_a_connection_that_ends_is_an_error_in_words(said: str | None, reason: DeliveryReason, words: str) -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         await workspace.connected()
         wire = workspace.wires[0]
         await wire.send_str("no JSON")
@@ -303,7 +302,7 @@ async def test_a_connection_that_ends_is_an_error_in_words(
 
 @pytest.mark.parametrize("url", ["", "https://slack.com", "ws://127.0.0.1:9/socket?ticket=canary-ticket"])
 async def test_an_address_that_cannot_be_connected_to_is_said_without_its_ticket(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = Slack.answer
 
@@ -311,22 +310,22 @@ async def test_an_address_that_cannot_be_connected_to_is_said_without_its_ticket
         return {"ok": True, "url": url} if method == "apps.connections.open" else answer(self, method, arguments)
 
     monkeypatch.setattr(Slack, "answer", other)
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+    async with slack() as workspace, world(None, workspace) as here:
         with pytest.raises(DeliveryError) as failure:
             await here.listening
     assert "canary" not in failure.value.detail
 
 
-async def test_without_an_app_token_there_are_no_buttons_and_nobody_listens(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace, app_token=None) as here:
+async def test_without_an_app_token_there_are_no_buttons_and_nobody_listens() -> None:
+    async with slack() as workspace, world(None, workspace, app_token=None) as here:
         await here.listening
         *_, failed = await here.happens(RUNNING, FAILED)
         root = await here.told(failed)
         assert not any("action_id" in element for element in root.blocks[-1]["elements"])
 
 
-async def test_a_card_shows_silences_that_were_made_elsewhere(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace, app_token=None) as here:
+async def test_a_card_shows_silences_that_were_made_elsewhere() -> None:
+    async with slack() as workspace, world(None, workspace, app_token=None) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         await here.sink._desk.acknowledge(failed, "the status page")  # type: ignore[union-attr]  # it was lent one
         await here.told(failed)
@@ -360,8 +359,8 @@ async def test_a_desk_whose_store_is_closed_says_so(tmp_path: Path) -> None:
         await StoreDesk(store).standings()
 
 
-async def test_an_outage_is_acknowledged_as_what_it_is(tmp_path: Path) -> None:
-    async with slack() as workspace, world(tmp_path, workspace) as here:
+async def test_an_outage_is_acknowledged_as_what_it_is() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
         (event, *_) = await here.happens(RUNNING)
         outage = replace(event, id="o-1", kind=Kind.CLUSTER_UNREACHABLE, task=None, node=None, stage=None, sequence=1)
         from sqlalchemy import insert  # noqa: PLC0415 - likewise
