@@ -73,7 +73,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "nodes": "{done}/{total} nodes",
         "elapsed": "{span} so far",
         "took": "took {span}",
-        "eta": "done {earliest} to {latest}, by {basis}",
+        "eta": "ends between {earliest} and {latest}, judging by {basis}",
         "stages": "{node}: {done} of {total} stages",
         "acknowledged": "acknowledged by {who}: no reminders until {until}",
         "muted": "muted by {who} until {until}: {why}",
@@ -295,7 +295,9 @@ class Card:
         event = message.event
         parts = [escaped(f"{event.cluster.region} · {event.cluster.project}", 150)]
         if event.task is not None:
-            parts = [escaped(message.summary, 160), *parts, self.say("task", id=escaped(event.task.id, NAME))]
+            parts.append(self.say("task", id=escaped(event.task.id, NAME)))
+            if not event.kind.startswith("task."):  # What happened to the task is said above.
+                parts.insert(0, escaped(message.summary, 160))
         parts.append(self.say("as_of", time=kit.date(event.observed_at)))
         return " · ".join(parts)
 

@@ -96,7 +96,7 @@ def test_it_says_how_long_it_runs_and_when_it_will_end() -> None:
     words = said(Card(Words()).root(replace(message, event=replace(message.event, eta=eta))))
     assert "30 min 4 s so far" in words
     assert f":dart: done <!date^{int(eta.earliest.timestamp())}^" in words
-    assert "by 2 finished nodes" in words
+    assert "judging by 2 finished nodes" in words
     over = said(Card(Words()).root(news(Kind.TASK_SUCCEEDED)))
     assert "took 3 h" in over
     assert ":dart:" not in over
