@@ -49,7 +49,8 @@ STATES = {"complete": "●", "in_progress": "◐", "pending": "○", "error": "�
 STYLE = """
 * { box-sizing: border-box } body { margin: 0; padding: 18px; background: #fff; color: #1d1c1d; width: 1330px;
   font: 14.5px/1.42 "Liberation Sans", "Noto Sans CJK SC", "Noto Color Emoji", sans-serif; display: flex; gap: 22px }
-.column { flex: 1 1 0; min-width: 0 } .message > div:last-child { flex: 1; min-width: 0 } .message { display: flex; gap: 10px; margin-bottom: 10px }
+.column { flex: 1 1 0; min-width: 0 }
+.message > div:last-child { flex: 1; min-width: 0 } .message { display: flex; gap: 10px; margin-bottom: 10px }
 .face { width: 36px; height: 36px; border-radius: 8px; background: #c7000b; color: #fff; font-weight: bold; text-align: center;
   line-height: 36px; flex: none }
 .small .face { width: 24px; height: 24px; line-height: 24px; font-size: 11px; border-radius: 5px }

@@ -285,6 +285,38 @@ async def test_an_outage_of_a_cluster_is_told_in_the_channel_and_ended_in_its_th
     assert (root.edits, [reply.broadcast for reply in workspace.replies(root)]) == (0, [True])
 
 
+async def test_another_outage_is_another_message() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        last = await told(sink, Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED)
+        again = news(Kind.CLUSTER_UNREACHABLE, id="another")
+        last = await sink.send(again, last)
+        await sink.send(again, last)
+        await told(sink, Kind.CLUSTER_RECOVERED, last=last)
+    first, second = workspace.roots
+    assert (len(workspace.replies(first)), len(workspace.replies(second))) == (1, 1)
+
+
+async def test_a_reminder_is_said_in_the_thread_and_in_the_channel() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        last = await told(sink, Kind.TASK_FAILED)
+        await sink.send(news(Kind.TASK_FAILED, id="again", reminder=1), last)
+    (reply,) = workspace.replies(workspace.roots[0])
+    assert reply.broadcast
+    assert "reminder 1: this still lasts" in str(reply.blocks)
+
+
+async def test_a_message_is_looked_for_page_by_page() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.page = 2
+        last = await told(sink, Kind.TASK_STARTED)
+        for number in range(4):
+            await sink.send(news(Kind.TASK_STARTED, id=f"other {number}"), None)
+        assert await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None) == last
+        await sink.send(news(Kind.TASK_STARTED, id="other", may_repeat=True), None)
+    assert len(workspace.roots) == 6
+    assert sum(method == "conversations.history" for method, _ in workspace.calls) == 6
+
+
 async def test_places_can_be_chosen() -> None:
     chosen = {"node.completed": "channel", "task.succeeded": "root"}
     async with slack() as workspace, bot(workspace, places=chosen) as sink:

@@ -156,8 +156,8 @@ async def test_the_card_that_is_drawn_after_a_press_shows_the_newest_state() -> 
         started, *_ = await here.happens(RUNNING)
         root = await here.told(started)
         await here.happens(FAILED)
-        await workspace.press("acknowledge", root)
-        assert "disk full" in await here.until("acknowledged by lin")
+        await workspace.press("mute", root)
+        assert "disk full" in await here.until("muted by lin")
 
 
 async def test_explain_is_answered_to_the_one_who_asked() -> None:
