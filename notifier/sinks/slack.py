@@ -294,7 +294,7 @@ class Sink:
 
 
 def _begins_anew(event: Event, place: Place) -> bool:
-    """Whether it gets a message of its own, though its lane has one: what is said of a cluster does not live on as a task does."""
+    """Whether it gets a message of its own though its lane has one: what is said of a cluster does not live on as a task does."""
     return event.task is None and (place == "root" or event.kind is Kind.CLUSTER_UNREACHABLE)
 
 

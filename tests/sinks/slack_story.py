@@ -37,7 +37,7 @@ projects:
 poll: {{active: 100ms, idle: 100ms, timeout: 2s, rate: 2000}}
 store: sqlite:///{folder}/notifier.db
 sinks:
-  team: {{type: slack, token: {token}, channel: {channel}, base_url: "{slack}", {more}}}
+  team: {{type: slack, token: {token}, channel: {channel}, base_url: "{slack}", {more}{also}}}
   other: {{type: slack, token: {token}, channel: {other}, base_url: "{slack}", {more}}}
 routes:
   - {{match: {{kind: "*", cluster: "*[0-4]"}}, sinks: [team]}}
@@ -60,12 +60,14 @@ def retried(node: int = 0, stage: int = 2) -> Failure:
     return Failure(node, stage, retried_after=750.0)
 
 
-def configured(folder: Path, cloud: str, slack: str, plans: tuple[ClusterPlan, ...], more: str = QUICK) -> Path:
-    """The configuration's file."""
+def configured(
+    folder: Path, cloud: str, slack: str, plans: tuple[ClusterPlan, ...], *, more: str = QUICK, also: str = ""
+) -> Path:
+    """The configuration's file. ``also``: what only the first sink has."""
     clusters = "\n".join(f"      - {{id: {each.id}, name: {each.name}}}" for each in plans)
     path = folder / "notifier.yaml"
     addresses = {"cloud": cloud, "slack": slack, "token": TOKEN, "channel": CHANNEL, "other": OTHER}
-    path.write_text(CONFIG.format(clusters=clusters, folder=folder, more=more, **addresses))
+    path.write_text(CONFIG.format(clusters=clusters, folder=folder, more=more, also=also, **addresses))
     return path
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from block_limits import texts
-from fake_slack import CHANNEL, OTHER, Limits, Posted, slack
+from fake_slack import APP_TOKEN, CHANNEL, OTHER, Limits, Posted, slack
 from slack_story import Process, audit, cloud, configured, over, plan, program, quiet, retried, told
 
 from notifier.domain.model import Kind
 from notifier.sinks import slack_channel
+from notifier.sources.upgrades import Failure
 from notifier.store.store import Store
 
 
@@ -74,6 +75,24 @@ async def test_accepted_and_reset_on_a_tenth_of_the_calls_nothing_is_seen_twice(
     assert hit["chat.update"] >= 2
 
 
+@pytest.mark.usefixtures("quick")
+async def test_a_failure_is_acknowledged_at_the_running_program_and_the_board_follows(tmp_path: Path) -> None:
+    plans = (plan(1, Failure(0, 2)),)
+    async with slack() as workspace, cloud(*plans) as simulated:
+        also = f", app_token: {APP_TOKEN}, board: true"
+        path = configured(tmp_path, simulated.url, workspace.url, plans, also=also)
+        async with program(path) as store:
+            await workspace.until(lambda: any("upgrade FAILED" in each.text for each in workspace.messages if each.broadcast), 20)
+            board, card = sorted(workspace.roots, key=lambda root: root.metadata["event_type"])
+            assert card.metadata["event_type"] == "css_upgrade"
+            await workspace.press("acknowledge", card, user="lin")
+            await workspace.until(lambda: "acknowledged by lin" in str(card.blocks))
+            assert "css-1" in await workspace.command("status")
+            await workspace.until(lambda: ":x: *css-1*" in str(board.blocks), 10)
+            await quiet(store)
+            assert len(await store.transact(lambda tx: tx.silences(0.0, over=True))) == 1
+
+
 FASTER = 20.0
 
 
@@ -85,7 +104,7 @@ async def test_twenty_clusters_at_once_stay_within_what_slack_takes(tmp_path: Pa
     plans = tuple(plan(number, *[retried()] * (number % 10 == 3), nodes=1) for number in range(20))
     async with slack() as workspace, cloud(*plans) as simulated:
         workspace.limits = Limits(FASTER)
-        async with program(configured(tmp_path, simulated.url, workspace.url, plans, more)) as store:
+        async with program(configured(tmp_path, simulated.url, workspace.url, plans, more=more)) as store:
             await workspace.until(lambda: sum("Succeeded" in str(root.blocks) for root in workspace.roots) == 20, 40)
             events = await quiet(store, 20)
         audit(workspace, events)
