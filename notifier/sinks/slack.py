@@ -16,7 +16,7 @@ from yarl import URL
 from notifier.domain.duration import spelled
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Event, Kind
+from notifier.domain.model import Event, Kind, Severity
 from notifier.domain.plain_text import json_line
 from notifier.domain.render import render
 from notifier.domain.silences import Silence
@@ -46,7 +46,8 @@ PLACES: Mapping[Kind, Place] = {
     Kind.CLUSTER_UNREACHABLE: "channel",
     Kind.CLUSTER_RECOVERED: "channel",
 }
-"""Where a kind is told besides the living message; what is not listed changes only that. A quiet channel by default."""
+"""Where a kind is told besides the living message. Of the others, what is a warning or worse is told in the channel, and the rest
+changes only the message: a quiet channel by default."""
 
 EVENT_TYPE = "css_upgrade"
 MOST_BETWEEN = 600.0
@@ -196,20 +197,19 @@ class Sink:
 
     async def redraw(self, event: Event, channel: str, ts: str) -> None:
         """See `Voice`: with the newest state, even if that changes while we draw."""
-        newest: Event | None = event
+        drawn: Event | None = None
         for _ in range(REDRAWS):
-            drawn = newest or event
-            message = render(
-                drawn, delivery_id="", attempt=1, may_repeat=False, skipped=0, now=max(drawn.observed_at, event.observed_at)
-            )
+            # A card about a cluster is one message for one event; a task's shows what is newest.
+            newest = None if event.task is None or self._desk is None else await self._desk.newest(like=event)
+            newest = newest or event
+            if drawn is not None and drawn.id == newest.id:
+                return
+            drawn = newest
+            message = render(drawn, delivery_id="", attempt=1, may_repeat=False, skipped=0, now=drawn.observed_at)
             forms = await self._forms(message, None)
             try:
                 await _there(self._channel).edit(ts, self._card.fallback(message), forms, extra=True, channel=channel)
             except MessageGone:
-                return
-            # A card about a cluster is one message for one event; a task's shows what is newest.
-            newest = event if event.task is None or self._desk is None else await self._desk.newest(like=event)
-            if newest is None or newest.id == drawn.id:
                 return
 
     async def send(self, message: Message, last: Receipt | None) -> Receipt:
@@ -222,7 +222,8 @@ class Sink:
             return await self._hook(message)
         fields = {} if last is None else dict(last.fields)
         root = fields.get("ts") if fields.get("channel") == self._settings.channel and not message.mark else None
-        if root is None:
+        told = fields.get("delivery") == message.id  # The message that made the root, told again.
+        if root is None or (_begins_anew(message.event, self._place(message.event)) and not told):
             return await self._post_root(message, None)
         if message.event.task is not None:
             forms = await self._forms(message, None)
@@ -230,13 +231,13 @@ class Sink:
                 await self._channel.edit(root, self._card.fallback(message), forms, metadata=_metadata(message))
             except MessageGone:
                 return await self._post_root(message, "deleted")
-        # The message that made the root, told again: it has been said.
-        if (self._place(message.event) != "root" or message.reminder) and fields.get("delivery") != message.id:
+        if (self._place(message.event) != "root" or message.reminder) and not told:
             await self._reply(message, root)
         return self._receipt(message, root)
 
     def _place(self, event: Event) -> Place:
-        return self._settings.places.get(event.kind) or PLACES.get(event.kind, "root")
+        usual: Place = "channel" if event.severity >= Severity.WARNING else "root"
+        return self._settings.places.get(event.kind) or PLACES.get(event.kind, usual)
 
     def _receipt(self, message: Message, root: str) -> Receipt:
         return Receipt({"channel": self._settings.channel or "", "ts": root, "delivery": message.id})
@@ -290,6 +291,11 @@ class Sink:
         if answer.excerpt != "ok":
             raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, f"no 'ok': {answer.words}", scope=Scope.SINK)
         return Receipt()
+
+
+def _begins_anew(event: Event, place: Place) -> bool:
+    """Whether it gets a message of its own though its lane has one: what is said of a cluster does not live on as a task does."""
+    return event.task is None and (place == "root" or event.kind is Kind.CLUSTER_UNREACHABLE)
 
 
 def _there(channel: Channel | None) -> Channel:

@@ -56,12 +56,8 @@ class Board:
         lines = lines_of(await self._desk.standings(), self._card)
         if lines == self._shown:
             return
-        title, quiet, more = (PHRASES.get(self._card.words.language, PHRASES["en"])[key] for key in ("title", "quiet", "more"))
-        shown = lines[:LONGEST] if lines else [quiet]
-        if len(lines) > LONGEST:
-            shown.append(more.format(count=len(lines) - LONGEST))
-        blocks = [kit.header(title), *(kit.section("\n".join(shown[at : at + 10])) for at in range(0, len(shown), 10))]
-        await self._show(f"{title}: {len(lines)}", blocks)
+        blocks = blocks_of(lines, self._card)
+        await self._show(f"{blocks[0]['text']['text']}: {len(lines)}", blocks)
         self._shown = lines
 
     async def _show(self, text: str, blocks: list[Block]) -> None:
@@ -94,3 +90,12 @@ def lines_of(standings: Sequence[Standing], card: Card) -> list[str]:
             if task.status in MOVING:
                 lines.append(f"{card.state(task, brief=True)} {name} {card.bar(task, share)} · {card.say(task.action)}")
     return lines
+
+
+def blocks_of(lines: Sequence[str], card: Card) -> list[Block]:
+    """The board with these lines."""
+    title, quiet, more = (PHRASES.get(card.words.language, PHRASES["en"])[key] for key in ("title", "quiet", "more"))
+    shown = [*lines[:LONGEST]] or [quiet]
+    if len(lines) > LONGEST:
+        shown.append(more.format(count=len(lines) - LONGEST))
+    return [kit.header(title), *(kit.section("\n".join(shown[at : at + 10])) for at in range(0, len(shown), 10))]

@@ -6,7 +6,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from notifier.domain.message import Message
-from notifier.domain.model import FAILURES, TERMINAL, Action, Event, Severity, Stage, Status, TaskFacts
+from notifier.domain.model import FAILURES, TERMINAL, Action, Event, Kind, Severity, Stage, Status, TaskFacts
 from notifier.domain.plain_text import one_line
 from notifier.domain.silences import Silence
 from notifier.domain.words import Words
@@ -73,7 +73,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "nodes": "{done}/{total} nodes",
         "elapsed": "{span} so far",
         "took": "took {span}",
-        "eta": "done {earliest} to {latest}, by {basis}",
+        "eta": "ends between {earliest} and {latest}, judging by {basis}",
         "stages": "{node}: {done} of {total} stages",
         "acknowledged": "acknowledged by {who}: no reminders until {until}",
         "muted": "muted by {who} until {until}: {why}",
@@ -158,7 +158,7 @@ class Card:
                 blocks.append(self._plan(task) if native else self._list(task))
         return [
             *blocks,
-            *self._notes(message, note, silences),
+            *self._notes(message, note, silences, card=task is not None),
             kit.context(self._foot(message)),
             kit.actions(self._buttons(event)),
         ]
@@ -264,8 +264,10 @@ class Card:
             return name
         return f"{name} · {self.words.span(stage.ended_at - stage.began_at)}"
 
-    def _notes(self, message: Message, note: str | None, silences: Sequence[Silence]) -> list[Block]:
+    def _notes(self, message: Message, note: str | None, silences: Sequence[Silence], *, card: bool = False) -> list[Block]:
         lines = [self.say(note)] if note else []
+        if card and _speaks_up(message.event):
+            lines.append(f"{SEVERE[message.event.severity]} {escaped(message.summary, NEWS // 2)}")
         if message.reminder:
             lines.append(self.say("reminder", number=message.reminder))
         if message.earlier:
@@ -295,7 +297,9 @@ class Card:
         event = message.event
         parts = [escaped(f"{event.cluster.region} · {event.cluster.project}", 150)]
         if event.task is not None:
-            parts = [escaped(message.summary, 160), *parts, self.say("task", id=escaped(event.task.id, NAME))]
+            parts.append(self.say("task", id=escaped(event.task.id, NAME)))
+            if not _said_above(event) and not _speaks_up(event):
+                parts.insert(0, escaped(message.summary, 160))
         parts.append(self.say("as_of", time=kit.date(event.observed_at)))
         return " · ".join(parts)
 
@@ -304,7 +308,9 @@ class Card:
         if self.listens:
             over = event.task is not None and event.task.status == Status.SUCCESS
             failed = event.task is not None and event.task.status in FAILURES
-            wanted: list[Button] = ["explain"] if over else ["acknowledge", "mute", "explain"]
+            wanted: list[Button] = ["explain"] if over else ["mute", "explain"]
+            if failed or (not over and event.severity >= Severity.WARNING):
+                wanted.insert(0, "acknowledge")
             for key in wanted:
                 style = "primary" if failed and key == "acknowledge" else None
                 buttons.append(kit.button(self.say(key), key, event.id, style=style))
@@ -318,6 +324,16 @@ class Card:
 def cluster_name(event: Event) -> str:
     """The cluster's name on one line."""
     return one_line(event.cluster.name, NAME)
+
+
+def _said_above(event: Event) -> bool:
+    """Whether the state that a card begins with says what has happened."""
+    return event.kind in {Kind.TASK_STARTED, Kind.TASK_SUCCEEDED, Kind.TASK_FAILED, Kind.TASK_PARTIALLY_FAILED}
+
+
+def _speaks_up(event: Event) -> bool:
+    """Whether a card says what has happened in a line of its own: a stall, say, during which the task is running all the same."""
+    return event.severity >= Severity.WARNING and not _said_above(event)
 
 
 def _mark(message: Message) -> str:

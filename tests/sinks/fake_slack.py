@@ -4,9 +4,11 @@ It refuses what Slack would refuse: blocks beyond the documented limits, unknown
 """
 
 import asyncio
+import json
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +21,9 @@ from block_limits import problems
 from notifier.sinks.pace import Pace, Paces
 
 TOKEN = "xoxb-canary-0123456789-abcdef"
+APP_TOKEN = "xapp-canary-0123456789-abcdef"
 CHANNEL = "C0123456789"
+OTHER = "C9876543210"
 
 
 class Unhurried(Paces):
@@ -37,6 +41,33 @@ def no_fault(_method: str, _arguments: dict[str, Any]) -> str | None:
 
 
 @dataclass
+class Limits:
+    """What Slack takes: fifty edits in any minute, one post a second and channel with short bursts; ``faster`` for tests."""
+
+    faster: float = 1.0
+    refused: list[str] = field(default_factory=list)
+    edits: deque[float] = field(default_factory=deque)
+    posts: dict[str, deque[float]] = field(default_factory=dict)
+
+    def refuses(self, method: str, channel: str) -> bool:
+        now = time.monotonic() * self.faster
+        if method == "chat.update":
+            seen, most, window = self.edits, 50, 60.0
+        elif method == "chat.postMessage":
+            # Two seconds' worth may come at once; in the long run it is one a second.
+            seen, most, window = self.posts.setdefault(channel, deque()), 12, 10.0
+        else:
+            return False
+        while seen and seen[0] <= now - window:
+            seen.popleft()
+        if len(seen) >= most:
+            self.refused.append(method)
+            return True
+        seen.append(now)
+        return False
+
+
+@dataclass
 class Posted:
     """A message as people see it now."""
 
@@ -47,6 +78,7 @@ class Posted:
     thread: str | None = None
     broadcast: bool = False
     edits: int = 0
+    channel: str = CHANNEL
 
 
 @dataclass
@@ -60,6 +92,15 @@ class Slack:
     url: str = ""
     native: bool = True
     """Whether the workspace takes plans."""
+    limits: Limits | None = None
+    page: int = 1000
+    """Messages of a page, whatever is asked for."""
+    whispers: list[tuple[str, str]] = field(default_factory=list)
+    """Who was told what, so that nobody else saw it."""
+    wires: list[web.WebSocketResponse] = field(default_factory=list)
+    acks: dict[str, "asyncio.Future[dict[str, Any]]"] = field(default_factory=dict)
+    heard: "asyncio.Event" = field(default_factory=asyncio.Event)
+    envelopes: int = 0
 
     @property
     def roots(self) -> list[Posted]:
@@ -74,8 +115,11 @@ class Slack:
         if request.content_type == "application/json":
             arguments |= await request.json()
         self.calls.append((method, arguments))
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+        token = APP_TOKEN if method == "apps.connections.open" else TOKEN
+        if request.headers.get("Authorization") != f"Bearer {token}":
             return web.json_response({"ok": False, "error": "invalid_auth"})
+        if self.limits is not None and self.limits.refuses(method, str(arguments.get("channel"))):
+            return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "1"})
         fate = self.fault(method, arguments)
         if fate == "hang":
             await asyncio.Event().wait()
@@ -89,6 +133,7 @@ class Slack:
             status = 503 if fate == "service_unavailable" else 200
             return web.json_response({"ok": False, "error": fate}, status=status)
         answer = self.answer(method, arguments)
+        self.heard.set()
         if fate == "reset after":
             return self.reset(request)
         return web.json_response(answer, headers={"x-oauth-scopes": self.scopes})
@@ -96,10 +141,15 @@ class Slack:
     def answer(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if method == "auth.test":
             return {"ok": True, "team": "T1", "user": "notifier"}
-        if arguments.get("channel") != CHANNEL:
+        if method == "apps.connections.open":
+            return {"ok": True, "url": self.url.replace("http://", "ws://").replace("/api/", "/socket?ticket=canary-ticket")}
+        if arguments.get("channel") not in {CHANNEL, OTHER}:
             return {"ok": False, "error": "channel_not_found"}
+        if method == "chat.postEphemeral":
+            self.whispers.append((arguments["user"], arguments["text"]))
+            return {"ok": True, "message_ts": "1"}
         if method == "conversations.history":
-            return {"ok": True, "messages": [self.shown(each) for each in reversed(self.messages) if self.in_channel(each)]}
+            return self.history(arguments)
         if method == "conversations.replies":
             thread = [each for each in self.messages if arguments["ts"] in {each.ts, each.thread}]
             return {"ok": True, "messages": [self.shown(each) for each in thread]} if thread else gone()
@@ -113,8 +163,9 @@ class Slack:
             return {"ok": False, "error": "thread_not_found"}
         ts = f"1700000000.{len(self.calls):06}"
         content = (arguments["text"], arguments.get("blocks", []), arguments.get("metadata", {}))
-        self.messages.append(Posted(ts, *content, thread, bool(arguments.get("reply_broadcast"))))
-        return {"ok": True, "channel": CHANNEL, "ts": ts}
+        broadcast = bool(arguments.get("reply_broadcast"))
+        self.messages.append(Posted(ts, *content, thread, broadcast, channel=str(arguments["channel"])))
+        return {"ok": True, "channel": arguments["channel"], "ts": ts}
 
     def update(self, arguments: dict[str, Any]) -> dict[str, Any]:
         found = next((each for each in self.messages if each.ts == arguments["ts"]), None)
@@ -123,6 +174,76 @@ class Slack:
         found.text, found.blocks, found.edits = arguments["text"], arguments.get("blocks", []), found.edits + 1
         found.metadata = arguments.get("metadata", found.metadata)
         return {"ok": True, "channel": CHANNEL, "ts": found.ts}
+
+    def history(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The newest first, a page at a time."""
+        seen = [each for each in reversed(self.messages) if self.in_channel(each) and each.channel == arguments["channel"]]
+        first = int(arguments.get("cursor", 0))
+        last = first + min(int(arguments["limit"]), self.page)
+        cursor = str(last) if last < len(seen) else ""
+        return {
+            "ok": True,
+            "messages": [self.shown(each) for each in seen[first:last]],
+            "response_metadata": {"next_cursor": cursor},
+        }
+
+    async def socket(self, request: web.Request) -> web.StreamResponse:
+        """Socket Mode, as an app that has connected sees it."""
+        if request.query.get("ticket") != "canary-ticket":
+            return web.Response(status=403)
+        wire = web.WebSocketResponse()
+        await wire.prepare(request)
+        await wire.send_json({"type": "hello", "num_connections": 1})
+        self.wires.append(wire)
+        self.heard.set()
+        async for frame in wire:
+            said = json.loads(frame.data)
+            if waiting := self.acks.pop(said.get("envelope_id"), None):
+                waiting.set_result(said)
+        self.wires.remove(wire)
+        self.heard.set()
+        return wire
+
+    async def until(self, holds: Callable[[], bool], within: float = 5.0) -> None:
+        """Wait for something that comes of a call or of a connection."""
+        async with asyncio.timeout(within):
+            while not holds():
+                self.heard.clear()
+                await self.heard.wait()
+
+    async def connected(self) -> None:
+        """Wait until an app listens."""
+        await self.until(lambda: bool(self.wires))
+
+    async def envelope(self, kind: str, payload: dict[str, Any], within: float = 3.0) -> dict[str, Any]:
+        """Say something to the app; what it answers, which Slack waits three seconds for."""
+        await self.connected()
+        self.envelopes += 1
+        name = f"envelope-{self.envelopes}"
+        self.acks[name] = asyncio.get_running_loop().create_future()
+        answer = self.acks[name]
+        await self.wires[-1].send_json({"type": kind, "envelope_id": name, "payload": payload})
+        return await asyncio.wait_for(answer, within)
+
+    async def press(self, action: str, root: Posted, user: str = "lin", **changes: Any) -> dict[str, Any]:
+        """Somebody presses a button of a message, as it is shown now."""
+        row = root.blocks[-1]["elements"] if root.blocks else []
+        value = next((each["value"] for each in row if each.get("action_id") == action), "")
+        payload = {
+            "type": "block_actions",
+            "user": {"id": "U1", "username": user, "name": user},
+            "channel": {"id": root.channel},
+            "container": {"type": "message", "message_ts": root.ts, "channel_id": root.channel},
+            "actions": [{"type": "button", "action_id": action, "value": value}],
+        }
+        return await self.envelope("interactive", payload | changes)
+
+    async def command(self, text: str, user: str = "lin") -> str:
+        """Somebody gives the slash command; what they read."""
+        payload = {"command": "/css", "text": text, "user_id": "U1", "user_name": user, "channel_id": CHANNEL}
+        answer = await self.envelope("slash_commands", payload)
+        assert answer["payload"]["response_type"] == "ephemeral"
+        return str(answer["payload"]["text"])
 
     def in_channel(self, message: Posted) -> bool:
         return message.thread is None or message.broadcast
@@ -161,6 +282,7 @@ async def slack(fault: Fault = no_fault) -> AsyncIterator[Slack]:
     workspace = Slack(fault)
     app = web.Application()
     app.router.add_route("*", "/api/{method}", workspace.handle)
+    app.router.add_get("/socket", workspace.socket)
     server = TestServer(app, port=0)
     await server.start_server(shutdown_timeout=0.1, access_log=None)
     workspace.url = str(server.make_url("/api/"))

@@ -1,6 +1,7 @@
 """Slack: one living message a task, seen once, quiet, and harmless whatever a node is called."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,8 +12,9 @@ import pytest
 from aiohttp import web
 from block_limits import texts
 from click.testing import CliRunner
-from fake_slack import CHANNEL, TOKEN, Posted, Slack, Unhurried, slack
+from fake_slack import APP_TOKEN, CHANNEL, TOKEN, Posted, Slack, Unhurried, slack
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 from sink_receivers import Handler, Hook, hook
 
 from notifier.cli import main
@@ -22,7 +24,8 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
-from notifier.sinks.slack import PLACES, Settings, Sink
+from notifier.sinks.slack import COMMANDS, PLACES, SCOPES, Settings, Sink
+from notifier.sinks.slack_talk import PHRASES
 
 STORY = (
     Kind.TASK_STARTED,
@@ -282,6 +285,38 @@ async def test_an_outage_of_a_cluster_is_told_in_the_channel_and_ended_in_its_th
     assert (root.edits, [reply.broadcast for reply in workspace.replies(root)]) == (0, [True])
 
 
+async def test_another_outage_is_another_message() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        last = await told(sink, Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED)
+        again = news(Kind.CLUSTER_UNREACHABLE, id="another")
+        last = await sink.send(again, last)
+        await sink.send(again, last)
+        await told(sink, Kind.CLUSTER_RECOVERED, last=last)
+    first, second = workspace.roots
+    assert (len(workspace.replies(first)), len(workspace.replies(second))) == (1, 1)
+
+
+async def test_a_reminder_is_said_in_the_thread_and_in_the_channel() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        last = await told(sink, Kind.TASK_FAILED)
+        await sink.send(news(Kind.TASK_FAILED, id="again", reminder=1), last)
+    (reply,) = workspace.replies(workspace.roots[0])
+    assert reply.broadcast
+    assert "reminder 1: this still lasts" in str(reply.blocks)
+
+
+async def test_a_message_is_looked_for_page_by_page() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.page = 2
+        last = await told(sink, Kind.TASK_STARTED)
+        for number in range(4):
+            await sink.send(news(Kind.TASK_STARTED, id=f"other {number}"), None)
+        assert await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None) == last
+        await sink.send(news(Kind.TASK_STARTED, id="other", may_repeat=True), None)
+    assert len(workspace.roots) == 6
+    assert sum(method == "conversations.history" for method, _ in workspace.calls) == 6
+
+
 async def test_places_can_be_chosen() -> None:
     chosen = {"node.completed": "channel", "task.succeeded": "root"}
     async with slack() as workspace, bot(workspace, places=chosen) as sink:
@@ -310,6 +345,46 @@ async def test_check_says_which_scopes_are_missing_and_what_for() -> None:
         ]
         workspace.fault = lambda *_: "invalid_auth"
         assert await sink.check() == ["auth.test: invalid_auth"]
+
+
+async def test_check_says_whether_the_channel_can_be_reached() -> None:
+    def fault(method: str, _: dict[str, Any]) -> str | None:
+        return "not_in_channel" if method == "conversations.history" else None
+
+    async with slack(fault) as workspace, bot(workspace) as sink:
+        (said,) = await sink.check()
+        assert said.startswith("channel C0123456789: conversations.history: not_in_channel; give the channel's id and invite")
+        workspace.scopes = "chat:write,channels:history"
+        assert len(await sink.check()) == 1
+
+
+async def test_check_asks_for_what_buttons_need() -> None:
+    async with slack() as workspace, bot(workspace, app_token=APP_TOKEN) as sink:
+        assert await sink.check() == ["the scope commands is missing: for the slash command"]
+        workspace.scopes += ",commands"
+        assert await sink.check() == []
+        assert workspace.wires == []
+    async with slack() as workspace, bot(workspace, app_token="xapp-wrong") as sink:
+        workspace.scopes += ",commands"
+        (said,) = await sink.check()
+        assert said.startswith("app_token: apps.connections.open: invalid_auth; buttons need one that begins with xapp-")
+        assert "wrong" not in said
+
+
+def test_the_documented_manifest_is_the_app_that_we_need() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "slack.md").read_text(encoding="utf-8")
+    (manifest,) = [
+        YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "bot_user" in block
+    ]
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == {*SCOPES, *COMMANDS}
+    assert manifest["settings"]["socket_mode_enabled"] is True
+    assert manifest["settings"]["interactivity"]["is_enabled"] is True
+    (command,) = manifest["features"]["slash_commands"]
+    assert command["command"] == "/css"
+    assert "`/css status`" in PHRASES["en"]["help"]
+    # Slack: names up to 35 characters, a bot's up to 80, descriptions up to 140.
+    assert len(manifest["display_information"]["name"]) <= 35
+    assert len(manifest["display_information"]["description"]) <= 140
 
 
 @asynccontextmanager

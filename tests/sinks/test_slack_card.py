@@ -95,8 +95,8 @@ def test_it_says_how_long_it_runs_and_when_it_will_end() -> None:
     eta = Eta(at + timedelta(hours=1), at + timedelta(hours=2), "2 finished nodes")
     words = said(Card(Words()).root(replace(message, event=replace(message.event, eta=eta))))
     assert "30 min 4 s so far" in words
-    assert f":dart: done <!date^{int(eta.earliest.timestamp())}^" in words
-    assert "by 2 finished nodes" in words
+    assert f":dart: ends between <!date^{int(eta.earliest.timestamp())}^" in words
+    assert "judging by 2 finished nodes" in words
     over = said(Card(Words()).root(news(Kind.TASK_SUCCEEDED)))
     assert "took 3 h" in over
     assert ":dart:" not in over
@@ -130,6 +130,8 @@ def test_buttons_are_there_only_if_somebody_listens() -> None:
     console = "https://console.huaweicloud.com/css/?region=cn-north-4"
     assert actions(Card(Words(), "http://page"), Kind.TASK_FAILED) == [console, "http://page"]
     listening = Card(Words(), listens=True)
+    assert actions(listening, Kind.NODE_COMPLETED) == ["mute", "explain", console]
+    assert actions(listening, Kind.TASK_STALLED) == ["acknowledge", "mute", "explain", console]
     assert actions(listening, Kind.TASK_FAILED) == ["acknowledge", "mute", "explain", console]
     assert actions(listening, Kind.CLUSTER_UNREACHABLE) == ["acknowledge", "mute", "explain", console]
     assert actions(listening, Kind.TASK_SUCCEEDED) == ["explain", console]
@@ -259,6 +261,14 @@ def marked(value: Any) -> list[str]:
 )
 def test_the_checker_finds_what_slack_would_refuse(blocks: list[dict[str, Any]], problem: str) -> None:
     assert problem in " ".join(problems(blocks))
+
+
+def test_a_stall_is_said_on_the_card_of_a_task_that_runs() -> None:
+    words = said(Card(Words()).root(news(Kind.TASK_STALLED)))
+    assert "*Running*" in words
+    assert ":warning: Upgrade makes no progress (1 of 3 nodes, 33%)." in words
+    assert words.count("makes no progress") == 1
+    assert "FAILED (1" not in said(Card(Words()).root(news(Kind.TASK_FAILED)))
 
 
 def test_the_event_that_is_shown_is_told_in_its_own_words() -> None:

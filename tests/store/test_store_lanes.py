@@ -4,12 +4,14 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url
 from store_scenes import LEASE, NOW, Scene, arrived, claim, cluster, given_up, put_off, running
 
+from notifier.domain.holding import Holding
 from notifier.domain.message import Receipt
 from notifier.domain.model import Event
 from notifier.store.errors import Fenced, StoreError
@@ -36,6 +38,20 @@ async def test_a_claim_takes_the_head_of_each_free_lane_oldest_first(store: Stor
     assert {(taken.attempt, taken.tries, taken.uncertain, taken.skipped, taken.last) for taken in claims} == {
         (1, 0, False, 0, None)
     }
+
+
+async def test_what_is_never_merged_comes_first_where_messages_queue_up(store: Store) -> None:
+    edited = Holding(lambda _: 1.0)
+    for number, name in enumerate(("a", "b", "c")):
+        scene = Scene(cluster(name), holding=edited)
+        await store.transact(scene.three_events(NOW + number))
+        if name == "c":
+            await store.transact(scene.see([replace(running(), status="FAILED")], NOW + 8))
+    by_time = await store.transact(claim(1, now=NOW + 10))
+    urgent = await store.transact(lambda tx: tx.claim("team", "tester", 1, lease=LEASE, now=NOW + 10, urgent_first=True))
+    assert [taken.event.cluster.name for taken in by_time + urgent] == ["a", "c"]
+    rest = await store.transact(lambda tx: tx.claim("team", "tester", 9, lease=LEASE, now=NOW + 10, urgent_first=True))
+    assert [taken.event.cluster.name for taken in rest] == ["b"]
 
 
 async def test_a_sink_claims_only_what_it_is_owed(store: Store) -> None:
@@ -362,3 +378,18 @@ def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
     assert "127.0.0.1:1" in str(failure.value)
     assert "sesame" not in str(failure.value)
     assert "sesame" not in repr(Store("postgresql://user:sesame@127.0.0.1:1/none"))
+
+
+async def test_what_a_sink_asks_to_keep_is_kept_under_its_name(store: Store) -> None:
+    await store.transact(lambda tx: tx.keep("team", "board", "1.0"))
+    await store.transact(lambda tx: tx.keep("other", "board", "9.0"))
+    await store.transact(lambda tx: tx.keep("team", "board", "2.0"))
+    assert await store.transact(lambda tx: tx.recall("team", "board")) == "2.0"
+    assert await store.transact(lambda tx: tx.recall("team", "anything")) is None
+
+
+async def test_the_newest_word_on_a_task_is_its_last_event(store: Store) -> None:
+    first, second = await _owe(store, "a", "b")
+    assert await store.transact(lambda tx: tx.newest_of_thread(first[0].thread)) == first[-1]
+    assert await store.transact(lambda tx: tx.newest_of_thread(second[0].thread)) == second[-1]
+    assert await store.transact(lambda tx: tx.newest_of_thread("nothing")) is None

@@ -1,0 +1,63 @@
+"""A pace that sinks share: whoever sends, the gap is behind all of them."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from engine_scripts import Sink, eventually, outlet, serving, settled, tell
+
+from notifier.domain.message import Message, Receipt
+from notifier.sinks.contract import Paced
+from notifier.sinks.pace import Pace, Paces
+from notifier.store.store import Store
+
+
+def test_turns_come_one_after_another_each_with_its_gap() -> None:
+    now = 10.0
+    pace = Pace(lambda: now)
+    assert pace.wait() == 0.0
+    assert pace.take(2.0) == 0.0
+    assert pace.wait() == 2.0
+    assert pace.take(1.0) == 2.0
+    now = 12.5
+    assert pace.wait() == 0.5
+    now = 20.0
+    assert (pace.wait(), pace.take(1.0)) == (0.0, 0.0)
+
+
+def test_who_asks_for_the_same_key_shares_a_pace_and_the_key_is_not_kept() -> None:
+    paces = Paces()
+    assert paces.of("slack", "xoxb-canary") is paces.of("slack", "xoxb-canary")
+    assert paces.of("slack", "xoxb-canary") is not paces.of("slack", "xoxb-canar", "y")
+    assert "canary" not in repr(vars(paces))
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = Store("sqlite://").open()
+    yield opened
+    opened.close()
+
+
+@dataclass
+class Timed(Sink):
+    """Shares its pace."""
+
+    pace: Pace = field(default_factory=Pace)
+
+
+async def test_two_sinks_of_one_pace_are_told_no_faster_than_one(store: Store) -> None:
+    pace, at = Pace(), []
+
+    def heard(message: Message) -> Receipt:
+        at.append(time.monotonic())
+        return Receipt({"n": message.id})
+
+    sinks = [Timed(heard, pace=pace) for _ in range(2)]
+    assert all(isinstance(sink, Paced) for sink in sinks)
+    await store.transact(tell("search", "team", "hook"))
+    outlets = [outlet(store, sink, name, rate=25.0) for sink, name in zip(sinks, ("team", "hook"), strict=True)]
+    async with serving(*outlets):
+        await eventually(settled(store, count=8))
+    assert max(at) - min(at) >= 7 / 25 * 0.95
