@@ -283,7 +283,7 @@ class _Teller:
                 time=time,
                 observed_at=self._now,
                 cluster=self._cluster,
-                task=_facts(self._action, state),
+                task=facts_of(self._action, state),
                 node=node,
                 stage=stage,
                 progress=progress(task),
@@ -293,7 +293,8 @@ class _Teller:
         )
 
 
-def _facts(action: Action, state: KnownTask) -> TaskFacts:
+def facts_of(action: Action, state: KnownTask) -> TaskFacts:
+    """What an event says of its task."""
     task = state.task
     total = len(set(task.total) | set(task.completed))
     return TaskFacts(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from notifier.domain.course import Course
 from notifier.domain.model import Action, Outage, Status, Task
 
 TaskKey = tuple[Action, str]
@@ -31,6 +32,7 @@ class KnownTask:
         failed_at: When the attempt before this one failed, by the API's clock.
         doubts: How many good answers in a row could not be believed, or lacked the task.
         vanished: Whether that was told in this attempt.
+        course: How it goes in time.
     """
 
     task: Task
@@ -44,6 +46,7 @@ class KnownTask:
     failed_at: datetime | None = None
     doubts: int = 0
     vanished: bool = False
+    course: Course = field(default_factory=Course)
 
 
 @dataclass(frozen=True, slots=True)
