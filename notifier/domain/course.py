@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from statistics import median
 
@@ -81,10 +82,16 @@ class Length:
     seconds: float
 
 
-def key(node: str | None, kind: str) -> str:
-    """What a length is filed under: the sort of node (data, master, cold …) and what was done to it."""
+@lru_cache(maxsize=4096)
+def sort_of(node: str | None) -> str:
+    """The sort of a node by its name (data, master, cold …), empty where that says nothing."""
     match = _NODE_NAME.search(node or "")
-    return f"{match[1] if match else ''}:{kind}"
+    return match[1] if match else ""
+
+
+def key(node: str | None, kind: str) -> str:
+    """What a length is filed under: the sort of node and what was done to it."""
+    return f"{sort_of(node)}:{kind}"
 
 
 def stage_kind(stage: Stage) -> str:

@@ -27,14 +27,13 @@ from notifier.domain.model import (
     Cluster,
     Event,
     Kind,
-    Nodes,
     Snapshot,
     Stage,
     Status,
     Task,
-    TaskFacts,
 )
 from notifier.domain.progress import progress
+from notifier.domain.task_facts import facts_of
 
 CONFIRMATIONS = 3
 """Good answers in a row that it takes to believe what could as well be an old or incomplete answer."""
@@ -291,23 +290,6 @@ class _Teller:
                 catch_up=catch_up,
             )
         )
-
-
-def facts_of(action: Action, state: KnownTask) -> TaskFacts:
-    """What an event says of its task."""
-    task = state.task
-    total = len(set(task.total) | set(task.completed))
-    return TaskFacts(
-        id=task.id,
-        action=action,
-        status=task.status,
-        attempt=state.attempt,
-        started_at=task.started_at,
-        ended_at=task.ended_at,
-        nodes=Nodes(total, task.completed, task.in_flight),
-        target=task.target,
-        fail_message=task.fail_message,
-    )
 
 
 def _marks_of(task: Task) -> Mapping[str, Marks]:

@@ -11,16 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import NormalDist
 
-from notifier.domain.course import NODE, PAUSE, Course, elapsed, running, stage_kind
-from notifier.domain.expectation import NOTHING, SHORTEST, Expected, History, Outlook
+from notifier.domain.course import NODE, PAUSE, Course, elapsed, running, sort_of, stage_kind
+from notifier.domain.expectation import NODE_SPREAD, NOTHING, SHORTEST, Expected, History, Outlook
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Eta, Stage, Status, Task
 
-EARLY, LATE = -1.35, 1.75
+EARLY, LATE = -1.4, 2.1
 """Standard deviations of the range's ends. Lopsided, since what goes wrong makes it later. See tests/benchmarks/forecast.py."""
-
-NODE_SPREAD = 0.2
-"""How much a whole node is slower or faster than its like (sigma of the logarithm)."""
 
 CAUTION = 2.5
 """Finished stages of a node that its like outweighs."""
@@ -39,12 +36,12 @@ class _Sum:
     variance: float = 0.0
     shared: dict[str, float] = field(default_factory=dict)
 
-    def add(self, expected: Expected, factor: float = 1.0) -> None:
-        """One more length to come, ``factor`` times as long as its like."""
+    def add(self, expected: Expected, factor: float = 1.0, times: int = 1) -> None:
+        """``times`` more lengths to come, each ``factor`` times as long as its like."""
         mean = expected.mean * factor
-        self.mean += mean
-        self.variance += mean**2 * math.expm1(expected.spread**2)
-        self.shared[expected.filed] = self.shared.get(expected.filed, 0.0) + mean * expected.drift
+        self.mean += mean * times
+        self.variance += mean**2 * math.expm1(expected.spread**2) * times
+        self.shared[expected.filed] = self.shared.get(expected.filed, 0.0) + mean * times * expected.drift
 
     def ends(self) -> tuple[float, float]:
         """The ends of the range, in seconds."""
@@ -56,22 +53,27 @@ class _Sum:
         return math.exp(middle + EARLY * sigma), math.exp(middle + LATE * sigma)
 
 
-def forecast(known: KnownTask, history: History, now: datetime) -> Eta | None:
-    """When the task will end, seen from ``now``; None where nothing can be said: it is over, or its nodes are not known."""
+def forecast(known: KnownTask, history: History, now: datetime, outlook: Outlook | None = None) -> Eta | None:
+    """When the task will end, seen from ``now``; None where nothing can be said: it is over, or its nodes are not known.
+
+    ``outlook`` saves to work it out again where it is at hand.
+    """
     task, course = known.task, known.course
     waiting = [node for node in dict.fromkeys(task.total) if node not in task.completed]
     if task.status != Status.RUNNING or known.vanished or not task.total:
         return None
     if not waiting:
         return Eta(now, now + ENDING, "all nodes are completed")
-    outlook = Outlook(course, history, task.stages)
+    outlook = outlook or Outlook(course, history, task.stages)
     at_work = [node for node in waiting if node in task.in_flight or node == task.current_node]
     to_come = [node for node in waiting if node not in at_work]
     left = _Sum()
     if at_work:
         _rest_of_round(left, outlook, task, course, now)
-    for first in range(0, len(to_come), max(course.batch, 1)):
-        _round(left, outlook, to_come[first], task.stages)
+    firsts = [to_come[first] for first in range(0, len(to_come), course.batch)]
+    for sort in dict.fromkeys(map(sort_of, firsts)):
+        alike = [node for node in firsts if sort_of(node) == sort]
+        _rounds(left, outlook, alike[0], len(alike), task.stages)
     earliest, latest = left.ends()
     return Eta(now + timedelta(seconds=earliest), now + timedelta(seconds=latest), _basis(course, outlook, task))
 
@@ -92,15 +94,15 @@ def _basis(course: Course, outlook: Outlook, task: Task) -> str:
     return weightiest.basis
 
 
-def _round(left: _Sum, outlook: Outlook, node: str, stages: Sequence[Stage]) -> None:
-    """A whole node, or a batch of them: its stages and the pauses after them, or where none are listed, a node in one piece."""
+def _rounds(left: _Sum, outlook: Outlook, node: str, times: int, stages: Sequence[Stage]) -> None:
+    """Whole nodes, or batches of them: their stages and the pauses after these, or where none are listed, each in one piece."""
     before = left.mean
     if not stages:
-        left.add(outlook.of(node, NODE))
+        left.add(outlook.of(node, NODE), times=times)
     for stage in stages:
-        left.add(outlook.of(node, stage_kind(stage)))
-        left.add(outlook.of(node, PAUSE))
-    left.variance += (NODE_SPREAD * (left.mean - before)) ** 2
+        left.add(outlook.of(node, stage_kind(stage)), times=times)
+    left.add(outlook.of(node, PAUSE), times=times * len(stages))
+    left.variance += times * (NODE_SPREAD * (left.mean - before) / times) ** 2
 
 
 def _rest_of_round(left: _Sum, outlook: Outlook, task: Task, course: Course, now: datetime) -> None:
@@ -118,10 +120,8 @@ def _rest_of_round(left: _Sum, outlook: Outlook, task: Task, course: Course, now
             _remainder(left, expected, elapsed(course, now), factor)
         elif stage.status != Status.SUCCESS:
             left.add(expected, factor=factor)
-        if stage.status != Status.SUCCESS:
-            left.add(outlook.of(node, PAUSE))
-    if all(stage.status == Status.SUCCESS for stage in task.stages):
-        left.add(outlook.of(node, PAUSE))
+    pauses = sum(stage.status != Status.SUCCESS for stage in task.stages)
+    left.add(outlook.of(node, PAUSE), times=max(pauses, 1))
     left.variance += (NODE_SPREAD * (left.mean - before)) ** 2
 
 

@@ -7,7 +7,7 @@ time for which good answers showed no progress counts: "no data" is never taken 
 from dataclasses import dataclass
 
 from notifier.domain.course import NODE, PAUSE, Course, running, stage_kind
-from notifier.domain.expectation import DATA, FEW, History, Outlook
+from notifier.domain.expectation import DATA, FEW, Outlook
 from notifier.domain.model import Task
 
 LEAST_SIGMA = 0.25
@@ -53,11 +53,11 @@ class Usual:
     basis: str
 
 
-def usual(task: Task, course: Course, history: History, rule: StallRule) -> Usual:
+def usual(task: Task, course: Course, outlook: Outlook, rule: StallRule) -> Usual:
     """What to expect of what is at work now."""
     stage, node = running(task), task.current_node
     kind = NODE if not task.stages else PAUSE if stage is None else stage_kind(stage)
-    expected = Outlook(course, history, task.stages).of(node, kind)
+    expected = outlook.of(node, kind)
     if expected.known < FEW and not course.rounds:
         data = stage is not None and stage.order == DATA
         return Usual(None, max(rule.unknown * (DATA_FACTOR if data else 1.0), rule.floor), "nothing is known of its like yet")

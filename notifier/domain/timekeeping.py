@@ -4,8 +4,8 @@ It folds what is finished into each task's `Course`, gives every event its progr
 that nothing moves, that it moves again, that a deadline or the end of a change window draws near.
 
 * **No data is not no progress.** Only the time between good answers counts; a longer gap is added to ``Course.unseen``.
-* **Once.** What is told leaves its mark in the course, which is committed with it. A stall ends with ``task.resumed``, or with the
-  retry or the end of its attempt, which say so themselves.
+* **Once.** What is told leaves its mark in the course, which is committed with it. A stall ends with ``task.resumed``, or with
+  the retry or the end of its attempt, which say so themselves.
 * **Unchanged answers cost nothing.** ``Timed.check_at`` says when to look again if nothing changes.
 """
 
@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 
 from notifier.domain import identity
 from notifier.domain.course import Length, elapsed, moved, position, running, watched
-from notifier.domain.diff import facts_of
-from notifier.domain.expectation import DATA, NOTHING, History
+from notifier.domain.expectation import DATA, NOTHING, History, Outlook
 from notifier.domain.forecast import forecast
 from notifier.domain.known import Known, KnownTask, TaskKey
 from notifier.domain.model import TERMINAL, Action, Cluster, Eta, Event, Kind, Status, Timing
 from notifier.domain.progress import progress
 from notifier.domain.stall import StallRule, usual
+from notifier.domain.task_facts import facts_of
 from notifier.domain.window import Window
 
 MIGRATION_LIMIT = timedelta(hours=48)
@@ -202,12 +202,13 @@ class _Keeper:
         self, key: TaskKey, old: KnownTask | None, known: KnownTask, events: Sequence[Event], history: History, *, stalled: bool
     ) -> KnownTask:
         now = self._now
-        eta = forecast(known, history, now)
+        outlook = Outlook(known.course, history, known.task.stages)
+        eta = forecast(known, history, now, outlook)
         self._views[key] = (known.course.progress, eta)
         if stalled and not known.course.stalled and not any(event.kind is Kind.TASK_RETRIED for event in events):
             known = self._resumed(key, old, known)
         if not known.course.stalled and not known.doubts:
-            known = self._stall(key, known, history)
+            known = self._stall(key, known, outlook)
         known = self._window(key, self._deadline(key, known), eta)
         if eta is not None and (known.course.forecast_at is None or now - known.course.forecast_at >= RECORD):
             known = replace(known, course=replace(known.course, forecast_at=now))
@@ -220,11 +221,11 @@ class _Keeper:
         timing = Timing(was.moved_at or self._now, watched(was, self._now), was.unseen)
         return self._tell(key, known, Kind.TASK_RESUMED, timing, number=known.course.stalls)
 
-    def _stall(self, key: TaskKey, known: KnownTask, history: History) -> KnownTask:
+    def _stall(self, key: TaskKey, known: KnownTask, outlook: Outlook) -> KnownTask:
         rule, course, now = self._limits.stall, known.course, self._now
         if rule is None or course.moved_at is None:
             return known
-        like = usual(known.task, course, history, rule)
+        like = usual(known.task, course, outlook, rule)
         lasted = watched(course, now)
         if lasted < like.limit:
             self.due.append(now + timedelta(seconds=like.limit - lasted))

@@ -10,7 +10,7 @@ from notifier.store import codec, schema
 from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow, State
 from notifier.store.session import Session, moment
 
-DONE = (State.DELIVERED.value, State.SILENCED.value)
+DONE = (State.DELIVERED.value, State.SILENCED.value, State.OVER.value)
 
 
 class Inquiries(Session):

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from notifier.domain import identity
 from notifier.domain.known import Known, TaskKey
 from notifier.domain.model import Action, Cluster, Event
 from notifier.domain.plan import Planned
-from notifier.store import codec, statements
+from notifier.store import codec, schema, statements
 from notifier.store.errors import Fenced
 from notifier.store.rows import State
 from notifier.store.session import COUNTED, Session
@@ -101,11 +100,12 @@ class Knowledge(Session):
 def _delivery_row(planned: Planned, now: float) -> dict[str, Any]:
     silenced = planned.silence is not None
     return {
-        "id": identity.of_delivery(planned.event.id, planned.sink),
+        "id": planned.id,
         "event": planned.event.id,
         "sink": planned.sink,
         "lane": planned.lane,
-        "position": planned.event.sequence,
+        "position": planned.event.sequence * schema.STRIDE + planned.reminder,
+        "reminder": planned.reminder,
         "state": State.SILENCED.value if silenced else State.PENDING.value,
         "created_at": now,
         "ready_at": planned.hold.ready_at.timestamp(),
