@@ -16,11 +16,14 @@ from notifier.domain.expectation import NODE_SPREAD, NOTHING, SHORTEST, Expected
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Eta, Stage, Status, Task
 
-EARLY, LATE = -1.4, 2.1
+EARLY, LATE = -1.4, 2.3
 """Standard deviations of the range's ends. Lopsided, since what goes wrong makes it later. See tests/benchmarks/forecast.py."""
 
 CAUTION = 2.5
 """Finished stages of a node that its like outweighs."""
+
+RARE, STUCK = 1e-3, 0.5
+"""What lasts longer than one in a thousand does is stuck; it will go on for half as long as it took so far, for all we know."""
 
 ENDING = timedelta(minutes=2)
 """How long a task takes to end at the most, once all its nodes are completed."""
@@ -139,8 +142,8 @@ def _remainder(left: _Sum, expected: Expected, so_far: float, factor: float = 1.
         return
     at = (math.log(so_far) - middle) / sigma
     longer = 1 - _NORMAL.cdf(at)
-    if longer < 1e-4:  # noqa: PLR2004 - beyond that it is stuck, and nobody knows: as long again as it took so far
-        mean = so_far
+    if longer < RARE:
+        mean = STUCK * so_far
     else:
         whole = math.exp(middle + sigma**2 / 2) * (1 - _NORMAL.cdf(at - sigma)) / longer
         mean = max(whole - so_far, 0.0)
