@@ -96,7 +96,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """A stage that hangs: ``seconds`` longer than it would take, in the first execution. ``node``: index into the plan's nodes."""
+    """A stage that takes ``seconds`` longer than it would, in the first execution. ``node``: index into the plan's nodes."""
 
     node: int
     stage: int

@@ -105,7 +105,7 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery for people to look at."""
+    """A delivery for people to look at. ``reminder``: 0 for news, n for the n-th reminder of it."""
 
     id: str
     event: str
@@ -119,3 +119,4 @@ class DeliveryRow:
     next_at: datetime | None
     reason: str | None
     detail: str | None
+    reminder: int = 0

@@ -35,6 +35,7 @@ def delivery_json(row: DeliveryRow) -> Json:
         "next_at": iso(row.next_at),
         "reason": row.reason,
         "detail": row.detail,
+        "reminder": row.reminder,
     }
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from upgrade_histories import CLUSTER, EPOCH, History, histories
+from upgrade_histories import CLUSTER, EPOCH, History, Plan, histories, history_of
 
 from notifier.domain.course import position
 from notifier.domain.diff import diff
@@ -41,14 +41,18 @@ class Observed:
         return any(first <= number < first + length for first, length in self.outages)
 
 
+def first(history: History) -> int:
+    return history.answers[0][0].time
+
+
 @st.composite
 def observed(draw: st.DrawFn) -> Observed:
     history = draw(histories())
-    length = max(state.time for state in history.answers[-1]) + 1
-    step = max(draw(st.integers(5, 90)), length // POLLS + 1)
-    outages = st.tuples(st.integers(0, POLLS), st.integers(1, 30))
+    length = history.answers[-1][-1].time - first(history) + 1
+    step = max(draw(st.integers(5, 60)), length // POLLS + 1)
+    outages = st.tuples(st.integers(0, min(length // step, POLLS)), st.integers(1, 3) | st.integers(3, 20))
     rule = st.builds(StallRule, st.integers(10, 300), st.floats(1.2, 3.0), st.integers(10, 600))
-    return Observed(history, step, tuple(draw(st.lists(outages, max_size=3))), draw(rule), draw(st.booleans()))
+    return Observed(history, step, tuple(draw(st.lists(outages, min_size=1, max_size=6))), draw(rule), draw(st.booleans()))
 
 
 @dataclass
@@ -63,8 +67,9 @@ class Told:
 def look(watched: Observed) -> Iterator[Told]:
     """Look as the poller does: unchanged answers are taken up again only when they are due, or after a gap."""
     history, limits = watched.history, watched.limits
-    times = [max(state.time for state in answer) for answer in history.answers]
-    known, check, good, last = Known(), EPOCH, None, -2
+    times = [max(state.time for state in answer) - first(history) for answer in history.answers]
+    known, check, last = Known(), EPOCH, -2
+    good: datetime | None = None
     for number in range(times[-1] // watched.step + 3):
         at = EPOCH + timedelta(seconds=number * watched.step)
         if watched.down(number):
@@ -122,6 +127,8 @@ def test_a_stall_is_told_once_and_ended_once_and_the_count_has_no_holes(watched:
 
 @LAWS
 @given(observed())
+@example(Observed(history_of(Plan("a", nodes=2, lengths=(300,))), 20, ((16, 8),), StallRule(240, 3, 60), restarts=False))
+@example(Observed(history_of(Plan("a", nodes=2, lengths=(300,))), 20, ((16, 8),), StallRule(240, 3, 60), restarts=True))
 def test_there_is_no_stall_without_data(watched: Observed) -> None:
     counted: dict[str, float] = defaultdict(float)
     places: dict[str, object] = {}
