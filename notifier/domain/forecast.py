@@ -49,8 +49,6 @@ class _Sum:
     def ends(self) -> tuple[float, float]:
         """The ends of the range, in seconds."""
         variance = self.variance + sum(each**2 for each in self.shared.values())
-        if not self.mean:
-            return 0.0, 0.0
         sigma = math.sqrt(math.log1p(variance / self.mean**2))
         middle = math.log(self.mean) - sigma**2 / 2
         return math.exp(middle + EARLY * sigma), math.exp(middle + LATE * sigma)
@@ -146,7 +144,7 @@ def _remainder(left: _Sum, expected: Expected, so_far: float, factor: float = 1.
         mean = STUCK * so_far
     else:
         whole = math.exp(middle + sigma**2 / 2) * (1 - _NORMAL.cdf(at - sigma)) / longer
-        mean = max(whole - so_far, 0.0)
+        mean = max(whole - so_far, SHORTEST)
     left.mean += mean
     # What is left of a long tail is as uncertain as it is long.
     left.variance += mean**2

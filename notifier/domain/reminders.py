@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from notifier.domain import identity
 from notifier.domain.diff import ENDINGS
 from notifier.domain.known import Known
-from notifier.domain.model import Event, Kind
+from notifier.domain.model import Event, Kind, TaskFacts
 from notifier.domain.routing import Route
 
 CONDITIONS = frozenset({Kind.TASK_FAILED, Kind.TASK_PARTIALLY_FAILED, Kind.TASK_STALLED, Kind.CLUSTER_UNREACHABLE})
@@ -60,17 +60,14 @@ def lasts(event: Event, known: Known) -> bool:
         number = task.course.stalls
         own = identity.of_task(event.cluster, action, task_id, event.kind, attempt=task.attempt, number=number)
         return task.course.stalled and event.id == own
-    return ENDINGS.get(task.task.status) is event.kind and not _superseded(event, known)
+    return ENDINGS.get(task.task.status) is event.kind and not _superseded(event.task, event.time, known)
 
 
-def _superseded(event: Event, known: Known) -> bool:
+def _superseded(failed: TaskFacts, at: datetime, known: Known) -> bool:
     """Whether a later task of the same action has begun: whoever started it has seen that the one before failed."""
-    mine = event.task
-    if mine is None:
-        return False
-    since = mine.ended_at or event.time
+    since = failed.ended_at or at
     return any(
-        action is mine.action and task_id != mine.id and other.task.started_at is not None and other.task.started_at > since
+        action is failed.action and task_id != failed.id and other.task.started_at is not None and other.task.started_at > since
         for (action, task_id), other in known.tasks.items()
     )
 
