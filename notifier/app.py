@@ -24,12 +24,15 @@ from notifier.config import ProjectSettings, Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
+from notifier.domain.reminders import look_every
 from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.desk import StoreDesk
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.listeners import Listeners
 from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.reminding import Reminding
+from notifier.engine.tidying import Tidying
 from notifier.outbound import open_session
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
@@ -46,9 +49,6 @@ from notifier.web.server import Web
 
 GRACE = 6.0
 """Seconds that deliveries under way may take at a stop; with the rest of the stop it stays under 8."""
-
-RETENTION = 30 * 86400.0
-"""Seconds for which delivered events are kept."""
 
 HOURLY = 3600.0
 
@@ -135,10 +135,13 @@ class Crew:
         watches = [watch for project in settings.projects for watch in self._watches(project)]
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
-        self.poller = Poller(watches, self.store, Audience(settings.routes, holdings), cadence, self.dispatcher.told)
+        audience = Audience(settings.routes, holdings)
+        self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
-        self.clock.every(HOURLY, self._tidy)
+        self.clock.every(HOURLY, Tidying(self.store).tidy)
+        if (every := look_every(settings.routes)) is not None:
+            self.clock.every(every, Reminding(self.store, audience, self.dispatcher.told).remind)
 
     def _watches(self, project: ProjectSettings) -> list[Watch]:
         timeout = self.settings.poll.timeout
@@ -146,7 +149,10 @@ class Crew:
             self.session, endpoint(project), project.project_id, credentials_of(project, self.metadata), timeout=timeout
         )
         budget = Budget(self.settings.poll.rate)
-        return [Watch(cluster, source, budget) for cluster in project.watched]
+        # Four polls without a good answer are a gap in what we saw.
+        patience = 4 * self.settings.poll.active
+        limits = {each.id: each.limits(patience) for each in project.clusters}
+        return [Watch(cluster, source, budget, limits=limits[cluster.id]) for cluster in project.watched]
 
     async def start(self) -> None:
         """Begin to look and to tell.
@@ -184,15 +190,6 @@ class Crew:
     async def _tick(self) -> None:
         self._ticked = asyncio.get_running_loop().time()
         await self.poller.tick()
-
-    async def _tidy(self) -> None:
-        """Delete what is old, a little at a time."""
-        before = datetime.now(UTC).timestamp() - RETENTION
-        try:
-            while await self.store.transact(lambda tx: tx.forget(before)):
-                pass  # A batch a transaction, so that nobody waits long behind it.
-        except StoreError as error:
-            telemetry.store_failed("tidy", str(error))
 
     def health(self) -> Health:
         """Whether the loops make progress, and what is wrong."""

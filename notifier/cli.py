@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from notifier import __version__, cli_people
+from notifier import __version__, cli_accuracy, cli_people
 from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
@@ -224,6 +224,7 @@ def migrate(path: Path) -> None:
     click.echo(f"The store has schema {HEAD}{'' if store.schema_before == HEAD else f', it had {store.schema_before}'}.")
 
 
+main.add_command(cli_accuracy.accuracy)
 main.add_command(cli_people.explain)
 main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)

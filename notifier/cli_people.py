@@ -48,8 +48,11 @@ def explain(path: Path, event: str, *, as_json: bool) -> None:
 def _fate(row: Mapping[str, Any]) -> str:
     if row["state"] == "silenced":
         return f"{row['sink']}: not told: silenced by {row['detail']}"
+    if row["state"] == "over":
+        return f"{row['sink']}: a reminder was not told: {row['detail']}"
     when = f" at {row['settled_at']}" if row["settled_at"] else f", due at {row['next_at']}" if row["next_at"] else ""
-    return f"{row['sink']}: {row['state']}{when}"
+    which = f" (reminder {row['reminder']})" if row["reminder"] else ""
+    return f"{row['sink']}{which}: {row['state']}{when}"
 
 
 @click.group()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from notifier import app
+from notifier.domain.accuracy import accuracy
 from notifier.store.errors import StoreBusy
 from notifier.store.rows import State
 from notifier.store.store import Store
@@ -36,6 +37,9 @@ class Ledger(Protocol):
 
     async def story(self, event: str) -> Rows:
         """An event and what became of it; nothing if there is no such event."""
+
+    async def accuracy(self) -> Rows:
+        """How far off the forecasts were, by how much was left."""
 
     async def silences(self, *, over: bool = False) -> Rows:
         """The silences that hold or will, with ``over`` all."""
@@ -72,6 +76,11 @@ class Local:
         """See `Ledger`."""
         found, fate = await self._store.transact(lambda tx: (tx.event(event), tx.fate(event)))
         return [] if found is None else [dict(shapes.story_json(found, fate))]
+
+    async def accuracy(self) -> Rows:
+        """See `Ledger`."""
+        judged = await self._store.transact(lambda tx: tx.judged())
+        return [dict(shapes.accuracy_json(each)) for each in accuracy(judged)]
 
     async def silences(self, *, over: bool = False) -> Rows:
         """See `Ledger`."""

@@ -182,14 +182,15 @@ def _names(document: Document) -> None:
     known = list(_DEFAULT_SINKS if given is None else entries(given))
     routes = items(document.at(("routes",)))
     for number, route in enumerate(routes):
-        listed = entries(route).get("sinks")
-        for index, node in enumerate(items(listed)):
-            path: Path = ("routes", number, "sinks") if listed is node else ("routes", number, "sinks", index)
+        escalate = entries(route).get("escalate")
+        named = [(("sinks",), entries(route).get("sinks")), (("escalate", "to"), entries(escalate).get("to"))]
+        for key, listed, index, node in [(k, at, i, each) for k, at in named for i, each in enumerate(items(at))]:
+            path: Path = ("routes", number, *key) if listed is node else ("routes", number, *key, index)
             if not isinstance(node, ScalarNode) or str(node.value) in known:
                 continue
             close = [] if node.interpolated else get_close_matches(node.text, known, n=1)
-            named = repr(node.text) if may_show(path, node) else "of that name"
-            document.problem(path, f"there is no sink {named}", f"did you mean {close[0]!r}?" if close else "name one of sinks")
+            said = repr(node.text) if may_show(path, node) else "of that name"
+            document.problem(path, f"there is no sink {said}", f"did you mean {close[0]!r}?" if close else "name one of sinks")
 
 
 def _unique(document: Document) -> None:

@@ -47,6 +47,7 @@ def json_schema(sink_types: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
         "additionalProperties": {"oneOf": [*choices, _SOMEBODY_ELSES]},
     }
     whole["properties"]["store"]["default"] = STORE  # pydantic shows a secret as asterisks
+    definitions["ClusterSettings"]["properties"]["stall"]["anyOf"].append({"enum": ["off", False]})
     whole["properties"]["http"]["anyOf"].append({"enum": ["off", False]})
     loose: dict[str, Any] = _loose({**whole, "title": "notifier", "$defs": definitions})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **loose}

@@ -32,8 +32,10 @@ from notifier.config.fields import (
     Zone,
     redacted,
 )
+from notifier.config.part import Part
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
+from notifier.config.timing import EscalateSettings, TimedCluster
 from notifier.domain.holding import Quiet
 from notifier.domain.model import Cluster, Severity
 from notifier.domain.retry import Policy
@@ -41,12 +43,6 @@ from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
 from notifier.domain.words import Words
 
 STORE = "sqlite:///notifier.db"
-
-
-class Part(BaseModel):
-    """A part of the file: unknown keys are errors, and errors repeat no values."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class CredentialsSettings(Part):
@@ -78,7 +74,7 @@ class CredentialsSettings(Part):
         return self
 
 
-class ClusterSettings(Part):
+class ClusterSettings(TimedCluster):
     """A cluster to watch; its name is the id unless one is given."""
 
     id: Id
@@ -222,15 +218,18 @@ class MatchSettings(Part):
 
 
 class RouteSettings(Part):
-    """Who hears of what."""
+    """Who hears of what. ``repeat``: seconds after which a failure, a stall or an outage that lasts is told again, and again."""
 
     match: MatchSettings = MatchSettings()
     sinks: SinkNames
+    repeat: Duration | None = None
+    escalate: EscalateSettings | None = None
 
     @property
     def route(self) -> Route:
         """The same, in the domain's words."""
-        return Route(self.match.matcher, self.sinks)
+        escalation = None if self.escalate is None else self.escalate.escalation
+        return Route(self.match.matcher, self.sinks, self.repeat, escalation)
 
 
 class HttpSettings(Part):

@@ -17,6 +17,8 @@ NEVER_MERGED = frozenset(
         Kind.TASK_FAILED,
         Kind.TASK_PARTIALLY_FAILED,
         Kind.TASK_STALLED,
+        Kind.TASK_DEADLINE_NEAR,
+        Kind.TASK_WINDOW_ENDING,
         Kind.NODE_FAILED,
         Kind.STAGE_FAILED,
         Kind.CLUSTER_UNREACHABLE,

@@ -13,15 +13,25 @@ NAMESPACE = UUID("7b0d7ef0-3c57-5c3b-9a4e-6d2f0c6b8f11")
 
 
 def of_task(
-    cluster: Cluster, action: Action, task_id: str, kind: Kind, *, attempt: int = 0, node: str = "", order: int | None = None
+    cluster: Cluster,
+    action: Action,
+    task_id: str,
+    kind: Kind,
+    *,
+    attempt: int = 0,
+    node: str = "",
+    order: int | None = None,
+    number: int = 0,
 ) -> str:
     """The id of a fact about a task.
 
+    ``number`` tells apart what may happen several times within all that: the first stall of an attempt from the second.
     ``attempt`` is 0 for facts that happen once in the life of a task whatever its attempts: that it started, that a node of it is
     completed.
     """
     stage = "" if order is None else str(order)
-    return _id(cluster.project_id, cluster.id, action, task_id, kind, str(attempt), node, stage)
+    which = (str(number),) if number else ()
+    return _id(cluster.project_id, cluster.id, action, task_id, kind, str(attempt), node, stage, *which)
 
 
 def of_cluster(cluster: Cluster, kind: Kind, since: str) -> str:
@@ -37,6 +47,11 @@ def of_delivery(event_id: str, sink: str) -> str:
 def of_wish(thread: str, what: str) -> str:
     """The id of what a person asked for about a task or cluster: asked for again, it is the same wish."""
     return _id("wish", thread, what)
+
+
+def of_reminder(event_id: str, sink: str, number: int) -> str:
+    """The id of the ``number``-th reminder of an event to a sink, from 1."""
+    return _id("reminder", event_id, sink, str(number))
 
 
 def _id(*parts: str) -> str:

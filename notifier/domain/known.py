@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from notifier.domain.course import Course
 from notifier.domain.model import Action, Nodes, Outage, Stage, Status, Task, TaskFacts
 
 TaskKey = tuple[Action, str]
@@ -50,6 +51,7 @@ class KnownTask:
         retracted: Completed nodes that believed answers no longer list. They stay completed for whoever was told.
         again: Those of them that this attempt does again.
         from_zero: Whether the API counts this task's executions from 0; ``executions`` and ``attempt`` begin with 1 all the same.
+        course: How it goes in time.
     """
 
     task: Task
@@ -68,6 +70,7 @@ class KnownTask:
     retracted: frozenset[str] = frozenset()
     again: frozenset[str] = frozenset()
     from_zero: bool = False
+    course: Course = field(default_factory=Course)
 
     def facts(self, action: Action) -> TaskFacts:
         """What an event says of the task as it stands."""

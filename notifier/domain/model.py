@@ -59,6 +59,8 @@ class Kind(StrEnum):
     TASK_STALLED = "task.stalled"
     TASK_RESUMED = "task.resumed"
     TASK_VANISHED = "task.vanished"
+    TASK_DEADLINE_NEAR = "task.deadline_near"
+    TASK_WINDOW_ENDING = "task.window_ending"
     NODE_STARTED = "node.started"
     NODE_COMPLETED = "node.completed"
     NODE_FAILED = "node.failed"
@@ -83,6 +85,8 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.TASK_STALLED: Severity.WARNING,
     Kind.TASK_RESUMED: Severity.INFO,
     Kind.TASK_VANISHED: Severity.WARNING,
+    Kind.TASK_DEADLINE_NEAR: Severity.WARNING,
+    Kind.TASK_WINDOW_ENDING: Severity.WARNING,
     Kind.NODE_STARTED: Severity.INFO,
     Kind.NODE_COMPLETED: Severity.INFO,
     Kind.NODE_FAILED: Severity.ERROR,
@@ -212,6 +216,31 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """What an event about time says: ``task.stalled``, ``task.resumed``, ``task.deadline_near``, ``task.window_ending``.
+
+    Attributes:
+        since: When what it speaks of began. UTC.
+        lasted: Seconds of it for which good answers showed no progress, or that it took so far.
+        unseen: Seconds without data in between; they do not count as a stall.
+        usual: Seconds that nineteen in twenty of its like take at the most; None where nothing is known.
+        basis: What ``usual`` rests on.
+        until: The deadline, or the end of the window. UTC.
+        share: Of the time to the deadline that is gone, in percent.
+        fits: Whether the task will be over by ``until``; None where that is open.
+    """
+
+    since: datetime
+    lasted: float
+    unseen: float = 0.0
+    usual: float | None = None
+    basis: str | None = None
+    until: datetime | None = None
+    share: int | None = None
+    fits: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A fact that happened, told once.
 
@@ -224,6 +253,7 @@ class Event:
         catch_up: True for the one ``task.started`` of a task that was already running when first seen.
         progress: 0 to 1.
         outage: For ``cluster.*`` only.
+        timing: For events about time only.
     """
 
     id: str
@@ -240,6 +270,7 @@ class Event:
     observed: bool = True
     catch_up: bool = False
     outage: Outage | None = None
+    timing: Timing | None = None
 
     @property
     def severity(self) -> Severity:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from notifier.domain import identity
 from notifier.domain.holding import Hold, Holding
 from notifier.domain.model import Event
 from notifier.domain.routing import Route, sinks_of
@@ -19,12 +20,21 @@ class Planned:
     Attributes:
         lane: Sink and task, or sink and cluster for ``cluster.*``: what is delivered in order, by ``event.sequence``.
         silence: Who stops it and why, see `Silence.words`; it is kept, and not told.
+        reminder: 0 for news; n for the n-th reminder that what the event says still lasts.
     """
 
     event: Event
     sink: str
     hold: Hold
     silence: str | None = None
+    reminder: int = 0
+
+    @property
+    def id(self) -> str:
+        """The delivery's, the same whoever plans it."""
+        if self.reminder:
+            return identity.of_reminder(self.event.id, self.sink, self.reminder)
+        return identity.of_delivery(self.event.id, self.sink)
 
     @property
     def lane(self) -> str:

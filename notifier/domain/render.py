@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
+from notifier.domain import time_words
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Action, Event, Kind, Stage, TaskFacts
+from notifier.domain.model import Action, Event, Kind, Stage, TaskFacts, Timing
+
+span = time_words.span
+"""A length of time as a person says it."""
 
 LATE = timedelta(minutes=5)
 """News older than this is said to be old."""
@@ -28,20 +32,23 @@ def render(
     mark: str | None = None,
     earlier: tuple[Event, ...] = (),
     progress: Receipt | None = None,
+    reminder: int = 0,
 ) -> Message:
-    """The message for one delivery of an event."""
+    """The message for one delivery of an event; ``reminder``: the how manieth time that it is said to last."""
     age = now - event.observed_at
+    lasts = f"Still, after {span(age)}: " if reminder else ""
     return Message(
         id=delivery_id,
         event=event,
         title=title(event),
-        summary=summary(event),
+        summary=f"{lasts}{summary(event)}",
         facts=facts(event),
         earlier=earlier,
         attempt=attempt,
         may_repeat=may_repeat,
-        late_by=age if age > LATE else None,
+        late_by=age if age > LATE and not reminder else None,
         skipped=skipped,
+        reminder=reminder,
         progress=progress,
         mark=mark,
     )
@@ -70,6 +77,10 @@ def _headline(event: Event, work: str) -> str:
             return f"{work} makes progress again"
         case Kind.TASK_VANISHED:
             return f"{work} is no longer listed"
+        case Kind.TASK_DEADLINE_NEAR:
+            return "data migration nears its limit"
+        case Kind.TASK_WINDOW_ENDING:
+            return f"{work} still running, its change window ends"
         case Kind.NODE_STARTED:
             return "node started"
         case Kind.NODE_COMPLETED:
@@ -93,14 +104,20 @@ def summary(event: Event) -> str:
     """One line for a person, without the cluster's name in front."""
     task, node = event.task, event.node
     match event.kind:
-        case Kind.TASK_STARTED | Kind.TASK_SUCCEEDED | Kind.TASK_RESUMED:
+        case Kind.TASK_STARTED | Kind.TASK_SUCCEEDED:
             return f"{_sentence(event, _towards(task))}{_standing(event)}."
+        case Kind.TASK_RESUMED:
+            return f"{_sentence(event, _towards(task))}{_standing(event)}{time_words.resumed(event)}."
         case Kind.TASK_RETRIED:
             return f"{_sentence(event)}: attempt {task.attempt if task else '?'}{_standing(event)}."
         case Kind.TASK_FAILED | Kind.TASK_PARTIALLY_FAILED:
             return f"{_sentence(event)}{_standing(event)}{_cause(task)}. Someone must choose: retry or terminate."
         case Kind.TASK_STALLED:
-            return f"{_sentence(event)}{_standing(event)}."
+            return f"{_sentence(event)}{_standing(event)}{time_words.stalled(event)}."
+        case Kind.TASK_DEADLINE_NEAR:
+            return f"{time_words.deadline(event)}."
+        case Kind.TASK_WINDOW_ENDING:
+            return f"{time_words.window(event)}{_standing(event)}."
         case Kind.TASK_VANISHED:
             return f"{_sentence(event)}: it was running when the API listed it last{_standing(event)}."
         case Kind.NODE_STARTED:
@@ -139,6 +156,7 @@ def facts(event: Event) -> tuple[tuple[str, str], ...]:
             ("Message", task.fail_message),
             ("Task", task.id),
         ]
+    rows += [("What can be done", time_words.advice(event))]
     rows += [("Node", event.node), ("Stage", event.stage.name if event.stage else None), ("Seen", _clock(event.observed_at))]
     return tuple((label, value) for label, value in rows if value)
 
@@ -186,6 +204,22 @@ def payload(event: Event) -> Json:
         "progress": event.progress,
         "eta": event.eta and {"earliest": iso(event.eta.earliest), "latest": iso(event.eta.latest), "basis": event.eta.basis},
         "outage": outage and {"since": iso(outage.since), "reason": outage.reason, "detail": outage.detail},
+        "timing": _timing(event.timing),
+    }
+
+
+def _timing(timing: Timing | None) -> Json | None:
+    if timing is None:
+        return None
+    return {
+        "since": iso(timing.since),
+        "lasted": round(timing.lasted, 1),
+        "unseen": round(timing.unseen, 1),
+        "usual": None if timing.usual is None else round(timing.usual, 1),
+        "basis": timing.basis,
+        "until": iso(timing.until),
+        "share": timing.share,
+        "fits": timing.fits,
     }
 
 
@@ -248,14 +282,3 @@ def _blame(event: Event) -> str:
 
 def _clock(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def span(length: timedelta) -> str:
-    """A length of time as a person says it: the two largest units."""
-    seconds = max(int(length.total_seconds()), 0)
-    days, rest = divmod(seconds, 86400)
-    hours, rest = divmod(rest, 3600)
-    minutes, seconds = divmod(rest, 60)
-    units = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    spoken = [f"{count} {unit}" for count, unit in units if count][:2]
-    return " ".join(spoken) or "0 s"

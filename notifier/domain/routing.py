@@ -63,12 +63,21 @@ def _any(globs: Globs, text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """Who else hears of a condition that has lasted for ``after`` seconds."""
+
+    after: float
+    to: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """Events that match go to these sinks. ``repeat``: seconds after which a condition that lasts is told again."""
+    """Events that match go to these sinks. ``repeat``: seconds after which a condition that lasts is told again, and again."""
 
     match: Matcher
     sinks: tuple[str, ...]
     repeat: float | None = None
+    escalate: Escalation | None = None
 
 
 def sinks_of(event: Event, routes: Sequence[Route]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from uuid import uuid5
 
 from notifier.domain.identity import NAMESPACE, of_delivery
 from notifier.domain.message import Message
-from notifier.domain.model import TERMINAL, Action, Cluster, Eta, Event, Kind, Nodes, Outage, Stage, Status, TaskFacts
+from notifier.domain.model import TERMINAL, Action, Cluster, Eta, Event, Kind, Nodes, Outage, Stage, Status, TaskFacts, Timing
 from notifier.domain.render import render
 
 NODES = ("css-sample-ess-esn-1-1", "css-sample-ess-esn-2-1", "css-sample-ess-esn-3-1")
@@ -46,6 +46,7 @@ _SCENES = {
     Kind.STAGE_SUCCEEDED: _Scene(8, order=0, stage_status=Status.SUCCESS),
     Kind.NODE_COMPLETED: _Scene(30, completed=1),
     Kind.TASK_STALLED: _Scene(75, completed=1, order=0),
+    Kind.TASK_DEADLINE_NEAR: _Scene(85, completed=1, order=0),
     Kind.TASK_RESUMED: _Scene(90, completed=1, order=0),
     Kind.STAGE_FAILED: _Scene(95, Status.FAILED, completed=1, order=4, stage_status=Status.FAILED),
     Kind.NODE_FAILED: _Scene(95, Status.FAILED, completed=1),
@@ -53,6 +54,7 @@ _SCENES = {
     Kind.TASK_PARTIALLY_FAILED: _Scene(95, Status.PARTIAL_FAILED, completed=1),
     Kind.TASK_RETRIED: _Scene(110, completed=1, attempt=2),
     Kind.TASK_VANISHED: _Scene(140, completed=2, attempt=2),
+    Kind.TASK_WINDOW_ENDING: _Scene(145, completed=2, attempt=2),
     Kind.CLUSTER_UNREACHABLE: _Scene(150),
     Kind.CLUSTER_RECOVERED: _Scene(160),
     Kind.TASK_SUCCEEDED: _Scene(180, Status.SUCCESS, completed=3, attempt=2),
@@ -102,7 +104,7 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
     scene = _SCENES[kind]
     time = start + timedelta(minutes=scene.minute)
     of_cluster = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
-    concerns_node = kind.value.startswith(("node.", "stage."))
+    concerns_node = kind.value.startswith(("node.", "stage.")) or kind in {Kind.TASK_STALLED, Kind.TASK_DEADLINE_NEAR}
     position = scene.completed - 1 if kind is Kind.NODE_COMPLETED else scene.completed
     running = scene.status == Status.RUNNING and not of_cluster
     return Event(
@@ -117,8 +119,25 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
         stage=_stage(scene, time),
         progress=None if of_cluster else round(scene.completed / len(NODES), 2),
         eta=Eta(start + _LENGTH, start + _LENGTH * 1.2, "1 finished node") if running and scene.completed else None,
+        timing=_timing(kind, start, time),
         outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_cluster else None,
     )
+
+
+def _timing(kind: Kind, start: datetime, time: datetime) -> Timing | None:
+    since, lasted = start + timedelta(minutes=30), (time - start).total_seconds() - 1800
+    match kind:
+        case Kind.TASK_STALLED:
+            return Timing(since, lasted, usual=720.0, basis="this cluster's history")
+        case Kind.TASK_RESUMED:
+            return Timing(since, lasted)
+        case Kind.TASK_DEADLINE_NEAR:
+            began = time - timedelta(hours=24)
+            return Timing(began, 86400.0, until=began + timedelta(hours=48), share=50)
+        case Kind.TASK_WINDOW_ENDING:
+            return Timing(start, (time - start).total_seconds(), until=start + timedelta(minutes=175), fits=False)
+        case _:
+            return None
 
 
 def _task(scene: _Scene, start: datetime, time: datetime) -> TaskFacts:

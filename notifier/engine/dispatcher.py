@@ -198,6 +198,7 @@ class Outlet:
             skipped=claim.skipped,
             now=datetime.now(UTC),
             progress=claim.progress,
+            reminder=claim.reminder,
         )
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError) -> None:

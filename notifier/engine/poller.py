@@ -9,7 +9,7 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,8 +20,12 @@ from notifier.domain.known import Known
 from notifier.domain.model import Action, Cluster, Event, Snapshot
 from notifier.domain.outage import reachable, unreachable
 from notifier.domain.plan import Audience
+from notifier.domain.reminders import ENDS
 from notifier.domain.render import summary
+from notifier.domain.timekeeping import Limits, keep_time
 from notifier.engine.budget import Budget
+from notifier.engine.library import Library
+from notifier.engine.reminding import drop_ended
 from notifier.sources.contract import Source
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
@@ -46,6 +50,10 @@ class Cadence:
     unreachable_after: float = 300.0
 
 
+Good = Mapping[Action, datetime | None]
+"""The actions that have just given a good answer, each with the moment of the one before."""
+
+
 @dataclass(slots=True)
 class Watch:
     """A cluster under watch, with what is remembered of it between polls; all of it can be had again from the store."""
@@ -65,10 +73,21 @@ class Watch:
     polled_at: datetime | None = None
     known: tuple[Known, int] | None = None
     """What the store holds of it and in which version, while it is watched closely; None: it has to be asked."""
+    limits: Limits = field(default_factory=Limits)
+    good_at: dict[Action, datetime] = field(default_factory=dict)
+    """When each action gave its last good answer."""
+    check_at: datetime | None = None
+    """When time alone will have something to tell, though nothing changes."""
+
+    def due(self, good: Good, now: datetime) -> bool:
+        """Whether time has something to tell, or there was a gap in which nothing was seen."""
+        gap = any(last is not None and (now - last).total_seconds() > self.limits.patience for last in good.values())
+        return bool(good) and (gap or (self.check_at is not None and now >= self.check_at))
 
     def forget(self) -> None:
         """Trust nothing but the store at the next poll."""
         self.bodies.clear()
+        self.good_at.clear()
         self.close = self.unsettled = frozenset(Action)
         self.outage = True
         self.known = None
@@ -83,6 +102,7 @@ class Applied:
     events: tuple[Event, ...]
     remarks: tuple[Remark, ...]
     owed: frozenset[str]
+    check_at: datetime | None = None
 
 
 class Poller:
@@ -101,6 +121,7 @@ class Poller:
         self._audience = audience
         self._cadence = cadence
         self._told = told
+        self._library = Library()
         self._order = itertools.count()
         now = time.monotonic()
         # The first round is spread over one active interval: a start must not be a burst.
@@ -156,7 +177,7 @@ class Poller:
         Raises:
             StoreError: What was new could not be committed; the next poll sees it again.
         """
-        snapshots, failure = await self._ask(watch)
+        snapshots, failure, good = await self._ask(watch)
         now = datetime.now(UTC)
         if failure is not None:
             watch.failures += 1
@@ -165,10 +186,10 @@ class Poller:
             watch.failures = 0
             watch.polled_at = now
         applied = None
-        if snapshots or failure is not None or watch.outage:
-            held = watch.known
-            applied = await self._store.transact(lambda tx: self._apply(tx, (watch.cluster, held), snapshots, failure, now))
+        if snapshots or failure is not None or watch.outage or watch.due(good, now):
+            applied = await self._store.transact(lambda tx: self._apply(tx, watch, (snapshots, failure, good), now))
             known = applied.known
+            watch.check_at = applied.check_at
             watch.unsettled = frozenset(action for action in Action if known.unsettled(action))
             watch.close = watch.unsettled | {action for action in Action if known.running(action)}
             watch.outage = known.outage is not None
@@ -179,8 +200,12 @@ class Poller:
             telemetry.polled("changed" if applied and applied.events else "unchanged", lateness)
         return applied
 
-    async def _ask(self, watch: Watch) -> tuple[list[Snapshot], FetchError | None]:
-        """The answers that are new, and the failure if there was one. An action at rest is asked at the idle cadence only."""
+    async def _ask(self, watch: Watch) -> tuple[list[Snapshot], FetchError | None, Good]:
+        """The answers that are new, the failure if there was one, and which answered well.
+
+        An action at rest is asked at the idle cadence only.
+        """
+        good: dict[Action, datetime | None] = {}
         snapshots: list[Snapshot] = []
         failure: FetchError | None = None
         for action in Action:
@@ -198,26 +223,23 @@ class Poller:
                 watch.bodies.pop(action, None)
                 watch.asked.pop(action, None)
                 continue
+            good[action] = watch.good_at.get(action)
+            watch.good_at[action] = datetime.now(UTC)
             watch.asked[action] = now
             watch.bodies[action] = answer.body
             if answer.snapshot is not None:
                 snapshots.append(answer.snapshot)
-        return snapshots, failure
+        return snapshots, failure, good
 
     def _apply(
-        self,
-        tx: Transaction,
-        of: tuple[Cluster, tuple[Known, int] | None],
-        snapshots: Sequence[Snapshot],
-        failure: FetchError | None,
-        now: datetime,
+        self, tx: Transaction, watch: Watch, asked: tuple[Sequence[Snapshot], FetchError | None, Good], now: datetime
     ) -> Applied:
         """The whole of a poll's transaction; on the store's thread, so nothing here may touch the loop.
 
-        ``of``: the cluster, and what is known of it. If somebody else has saved it since, nothing is written (`Fenced`).
+        If somebody else has saved the cluster since it became known to us, nothing is written (`Fenced`).
         """
-        cluster, held = of
-        before, version = held or tx.known(cluster)
+        cluster, (snapshots, failure, good) = watch.cluster, asked
+        before, version = watch.known or tx.known(cluster)
         known = before
         events: list[Event] = []
         remarks: list[Remark] = []
@@ -231,14 +253,18 @@ class Poller:
         else:
             reason = (failure.reason.value, failure.detail)
             step = unreachable(known, cluster, reason, now, self._cadence.unreachable_after)
-        known = step.known
-        events += step.events
+        histories = self._library.histories(tx, cluster, step.known, good)
+        timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now)
+        known, events = timed.known, list(timed.events)
         silences = tx.silences(now.timestamp()) if events else ()
         deliveries = self._audience.plan(events, now, silences)
         if known is not before:
             version = tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())
+            tx.remember(cluster, timed, now.timestamp())
+        if any(event.kind in ENDS for event in events):
+            drop_ended(tx, cluster, known, now)
         owed = frozenset(planned.sink for planned in deliveries if not planned.silence)
-        return Applied(known, version, tuple(events), tuple(remarks), owed)
+        return Applied(known, version, tuple(events), tuple(remarks), owed, timed.check_at)
 
     def _report(self, watch: Watch, applied: Applied) -> None:
         for remark in applied.remarks:

@@ -15,7 +15,7 @@ from uuid import UUID
 from notifier.domain.model import Action, Status
 from notifier.sources.upgrade_answers import cluster_item, task_item
 from notifier.sources.upgrade_facts import Fact, facts
-from notifier.sources.upgrades import NEVER, Failure, Operation, TaskPlan, Variant, attempt_at, course
+from notifier.sources.upgrades import NEVER, Failure, Hang, Operation, TaskPlan, Variant, attempt_at, course
 
 EPOCH = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 """Second 0 where nobody says otherwise."""
@@ -297,6 +297,12 @@ def _catalogue() -> dict[str, Scenario]:
         _one("silent-failure", "ends FAILED without a failed stage, as seen in the field", 1, _with(Failure(0, 4, silent=True))),
         vanish(),
         history(),
+        _one(
+            "hang",
+            "the second node's process startup hangs for two hours, then goes on by itself",
+            3,
+            lambda plan: replace(plan, hangs=(Hang(1, 8, 7200.0),)),
+        ),
         _one("quick", "begins and ends within seconds", 1, lambda plan: replace(plan, pace=0.002)),
         variants(),
         demo(),

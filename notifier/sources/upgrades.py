@@ -95,6 +95,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Hang:
+    """A stage that takes ``seconds`` longer than it would, in the first execution. ``node``: index into the plan's nodes."""
+
+    node: int
+    stage: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """What an operator does to a FAILED task: retry it, or terminate it (``retry_mode=abort``)."""
 
@@ -145,6 +154,7 @@ class TaskPlan:
         seed: Of the variation.
         failures: How execution 1, 2, … fails; executions beyond succeed.
         operations: What an operator did, in the order of time.
+        hangs: Stages that hang.
         source_az: For AZ migrations, as is ``target_az``.
         variant: How it is shown.
     """
@@ -158,6 +168,7 @@ class TaskPlan:
     seed: int = 0
     failures: tuple[Failure, ...] = ()
     operations: tuple[Operation, ...] = ()
+    hangs: tuple[Hang, ...] = ()
     source_az: str = "cn-north-4a"
     target_az: str = "cn-north-4c"
     variant: Variant = Variant()
@@ -263,7 +274,7 @@ def _round(  # noqa: PLR0917 - all six shape it
     steps = list(kept)
     now = began + plan.pace * draw.uniform(*BEFORE_FIRST_STAGE)
     for stage in STAGES[len(kept) :]:
-        length = plan.pace * stage.seconds * draw.lognormvariate(0, SPREAD)
+        length = plan.pace * (stage.seconds * draw.lognormvariate(0, SPREAD) + _hanging(plan, number, nodes, stage))
         if failure and stage.order == failure.stage:
             if failure.silent:
                 ended = (steps[-1].ended if len(steps) > len(kept) else now) + plan.pace * BEFORE_SILENT_FAILURE
@@ -275,6 +286,11 @@ def _round(  # noqa: PLR0917 - all six shape it
         steps.append(Step(stage.order, now, now + length))
         now += length + plan.pace * draw.uniform(*BETWEEN_STAGES)
     return Round(nodes, began, tuple(steps), now + plan.variant.completed_lead, completed=now)
+
+
+def _hanging(plan: TaskPlan, number: int, nodes: tuple[str, ...], stage: StageKind) -> float:
+    hangs = [hang for hang in plan.hangs if plan.nodes[hang.node] in nodes and hang.stage == stage.order]
+    return sum(hang.seconds for hang in hangs) if number == 1 else 0.0
 
 
 def _operation_after(plan: TaskPlan, attempt: Attempt) -> Operation | None:

@@ -10,7 +10,7 @@ from notifier.store import codec, schema
 from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow, State
 from notifier.store.session import Session, moment
 
-DONE = (State.DELIVERED.value, State.SILENCED.value)
+DONE = (State.DELIVERED.value, State.SILENCED.value, State.OVER.value)
 
 
 class Inquiries(Session):
@@ -68,7 +68,7 @@ class Inquiries(Session):
             query = query.where(owed.c.sink == sink)
         if state is not None:
             query = query.where(owed.c.state == state.value)
-        rows = self._run(query.order_by(told.c.position.desc(), owed.c.sink).limit(limit))
+        rows = self._run(query.order_by(told.c.position.desc(), owed.c.sink, owed.c.reminder.desc()).limit(limit))
         return [_delivery_row(row) for row in reversed(list(rows))]
 
     def event(self, event_id: str) -> Event | None:
@@ -84,7 +84,7 @@ class Inquiries(Session):
             .join(told, told.c.id == owed.c.event)
             .join(lane, lane.c.id == owed.c.lane)
             .where(owed.c.event == event)
-            .order_by(owed.c.sink)
+            .order_by(owed.c.sink, owed.c.reminder)
         )
         rows = self._run(query).all()
         tries: dict[str, list[AttemptRow]] = {}
@@ -132,4 +132,5 @@ def _delivery_row(row: Any) -> DeliveryRow:
         next_at=_moment(row.next_at) if waiting else None,
         reason=row.reason,
         detail=row.detail,
+        reminder=row.reminder,
     )

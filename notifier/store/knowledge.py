@@ -10,11 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from notifier.domain import identity
 from notifier.domain.known import Known, TaskKey
 from notifier.domain.model import Action, Cluster, Event
 from notifier.domain.plan import Planned
-from notifier.store import codec, statements
+from notifier.store import codec, schema, statements
 from notifier.store.errors import Fenced
 from notifier.store.rows import State
 from notifier.store.session import COUNTED, Session
@@ -88,12 +87,18 @@ class Knowledge(Session):
         waiting.tasks += _task_rows(cluster, changed, now)
         events, deliveries = planned
         waiting.events += [_event_row(event) for event in events]
+        self.owe(deliveries, now)
+        return version + 1
+
+    def owe(self, deliveries: Sequence[Planned], now: float) -> None:
+        """Owe deliveries of events that are stored, or are with this transaction."""
+        if not deliveries:
+            return
+        waiting = self._put_off = self._put_off or _PutOff()
         for owed in deliveries:
-            delivery = _delivery_row(owed, now)
-            waiting.deliveries.append(delivery)
             lane, due = (owed.lane, owed.sink), None if owed.silence else owed.hold.ready_at.timestamp()
             waiting.lanes[lane] = min((at for at in (waiting.lanes.get(lane), due) if at is not None), default=None)
-        return version + 1
+            waiting.deliveries.append(_delivery_row(owed, now))
 
     # typing.override needs Python 3.12.
     def flush(self) -> None:  # type: ignore[explicit-override]
@@ -103,8 +108,11 @@ class Knowledge(Session):
             Fenced: Somebody else saved one of the clusters in the meantime.
         """
         waiting, self._put_off = self._put_off, None
-        if waiting is None:
-            return
+        if waiting is not None:
+            self._write(waiting)
+        super().flush()
+
+    def _write(self, waiting: _PutOff) -> None:
         # In one order everywhere, so that two replicas cannot wait for each other; the versions of a cluster in theirs.
         waiting.saved.sort(key=lambda row: (row["old_key"], row["old_version"]))
         for statement, rows in ((self._upserts.add_cluster, waiting.added), (statements.SAVE_CLUSTER, waiting.saved)):
@@ -139,11 +147,12 @@ def _task_rows(cluster: Cluster, changed: Mapping[TaskKey, Any], now: float) -> 
 def _delivery_row(planned: Planned, now: float) -> dict[str, Any]:
     silenced = planned.silence is not None
     return {
-        "id": identity.of_delivery(planned.event.id, planned.sink),
+        "id": planned.id,
         "event": planned.event.id,
         "sink": planned.sink,
         "lane": planned.lane,
-        "position": planned.event.sequence,
+        "position": planned.event.sequence * schema.STRIDE + planned.reminder,
+        "reminder": planned.reminder,
         "state": State.SILENCED.value if silenced else State.PENDING.value,
         "created_at": now,
         "ready_at": planned.hold.ready_at.timestamp(),

@@ -136,6 +136,10 @@ class Lanes(Session):
         receipt: Receipt | None = None,
     ) -> None:
         """Settle: try again at ``until``, with ``receipt`` as progress if this try made any. Raises `Fenced`."""
+        if claim.reminder and self._lapsed(claim):
+            self._settle(claim, {})
+            self._conclude(claim, now, outcome, state=State.OVER, reason=reason, detail=detail)
+            return
         self._settle(claim, {}, until)
         uncertain = uncertain or claim.uncertain
         changes = {
@@ -149,6 +153,11 @@ class Lanes(Session):
         # What surely has not arrived, not even in part, may be told in other company next time.
         together = {} if uncertain or receipt is not None else {"batch": None}
         self._conclude(claim, now, outcome, final=False, **changes, **together)
+
+    def _lapsed(self, claim: Claim) -> bool:
+        """Whether a reminder ceased to be owed while it was being sent."""
+        owed = schema.delivery
+        return self._run(select(owed.c.state).where(owed.c.id == claim.delivery)).scalar() == State.OVER.value
 
     def parted(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
         """Settle: refused as one message, so each is tried by itself from now on. Raises `Fenced`."""
@@ -232,7 +241,8 @@ class Lanes(Session):
     def resend(self, now: float, *, ids: Sequence[str] | None = None, sink: str | None = None) -> list[str]:
         """Owe dead deliveries again: the named ones, or all (of a sink). Their ids stay. Returns those that were dead."""
         owed = schema.delivery
-        chosen = select(owed.c.id, owed.c.lane, owed.c.sink).where(owed.c.state == State.DEAD.value)
+        # A reminder of what may be over by now is not news.
+        chosen = select(owed.c.id, owed.c.lane, owed.c.sink).where(owed.c.state == State.DEAD.value, owed.c.reminder == 0)
         if ids is not None:
             chosen = chosen.where(owed.c.id.in_(ids))
         if sink is not None:
@@ -273,6 +283,7 @@ def _claim(rows: Sequence[Any], lane: Any) -> Claim:
         skipped=lane.skipped,
         last=_receipt(lane.receipt),
         progress=_receipt(last.receipt),
+        reminder=last.reminder,
     )
 
 

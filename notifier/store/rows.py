@@ -18,6 +18,8 @@ class State(StrEnum):
     DEAD = "dead"
     SILENCED = "silenced"
     """Never told: a silence stopped it."""
+    OVER = "over"
+    """A reminder that was never told: what it reminds of has ended, or somebody acknowledged it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Claim:
         skipped: Deliveries of this lane given up since the last one that arrived.
         last: The receipt of the lane's last delivered message.
         progress: What earlier tries of this delivery have achieved.
+        reminder: 0 for news; n for the n-th reminder of it.
     """
 
     delivery: str
@@ -60,6 +63,7 @@ class Claim:
     skipped: int
     last: Receipt | None
     progress: Receipt | None = None
+    reminder: int = 0
 
     @property
     def deliveries(self) -> list[str]:
@@ -101,7 +105,7 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery for people to look at."""
+    """A delivery for people to look at. ``reminder``: 0 for news, n for the n-th reminder of it."""
 
     id: str
     event: str
@@ -115,3 +119,4 @@ class DeliveryRow:
     next_at: datetime | None
     reason: str | None
     detail: str | None
+    reminder: int = 0

@@ -2,7 +2,8 @@
 
 Moments that the engine computes with are seconds since 1970 (UTC) as doubles; documents (known state, events, receipts) are JSON
 text, written and read by ``codec``. A lane is what is delivered in order: sink + task, or sink + cluster for ``cluster.*``. Its
-``next_at`` is when it may be claimed: ``retry_at`` after a failure, else the earliest ``ready_at`` of what it owes.
+``next_at`` is when it may be claimed: ``retry_at`` after a failure, else the earliest ``ready_at`` of what it owes. A delivery's
+``position`` is its event's sequence times `STRIDE`, plus its number if it is a reminder: after its news, before the next.
 """
 
 from sqlalchemy import (
@@ -24,6 +25,9 @@ from sqlalchemy import (
 
 HEAD = "0004"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
+
+STRIDE = 10_000
+"""Between the positions of two events of a lane; one more than there can be reminders of an event."""
 
 metadata = MetaData(
     naming_convention={
@@ -100,6 +104,7 @@ delivery = Table(
     Column("sink", String, nullable=False),
     Column("lane", String, ForeignKey("lane.id"), nullable=False),
     Column("position", Integer, nullable=False),
+    Column("reminder", Integer, nullable=False, server_default="0"),
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),
@@ -155,3 +160,35 @@ keepsake = Table(
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False),
 )
+
+span = Table(
+    "span",
+    metadata,
+    Column("cluster", String, primary_key=True),
+    Column("action", String, primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("began_at", Double, primary_key=True),
+    Column("filed", String, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("ended_at", Double, nullable=False, index=True),
+    Index("ix_span_history", "action", "ended_at"),
+)
+"""How long what is finished took, the same span once, however often it is told. ``filed``: see ``course.key``."""
+
+forecast = Table(
+    "forecast",
+    metadata,
+    Column("cluster", String, primary_key=True),
+    Column("action", String, primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("made_at", Double, primary_key=True),
+    Column("progress", Double),
+    Column("earliest", Double, nullable=False),
+    Column("latest", Double, nullable=False),
+    Column("basis", String, nullable=False),
+    Column("ended_at", Double, index=True),
+)
+"""What was forecast, and when the attempt succeeded, once it has."""

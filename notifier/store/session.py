@@ -1,5 +1,6 @@
 """What every part of a transaction stands on: a connection, and which database it speaks to."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,12 @@ class Session:
         self._execute = connection.execute
         self._dialect = connection.dialect.name
         self._upserts = statements.upserts(self._dialect)
+        self._later: dict[Any, list[dict[str, Any]]] = {}
+
+    def _put(self, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+        """Write rows later, with those of others that want the same. ``statement``: one that is built once."""
+        if rows:
+            self._later.setdefault(statement, []).extend(rows)
 
     def _run(self, *arguments: Any, **options: Any) -> CursorResult[*tuple[Any, ...]]:
         """Execute a statement, after all that was put off: it may ask for what that writes."""
@@ -31,3 +38,6 @@ class Session:
 
     def flush(self) -> None:
         """Write what was put off; called before the commit."""
+        waiting, self._later = self._later, {}
+        for statement, rows in waiting.items():
+            self._execute(statement, rows)

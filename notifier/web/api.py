@@ -9,6 +9,7 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from notifier.domain.accuracy import accuracy
 from notifier.domain.model import Severity
 from notifier.store.rows import State
 from notifier.store.store import Store
@@ -45,6 +46,7 @@ class Api:
             web.get("/api/v1/deliveries", self.deliveries),
             web.post("/api/v1/deliveries/retry", self.retry),
             web.get("/api/v1/events/{id}/story", self.story),
+            web.get("/api/v1/accuracy", self.accuracy),
             web.get("/api/v1/silences", self.silences),
             web.post("/api/v1/silences", self.silence),
             web.post("/api/v1/silences/expire", self.expire),
@@ -91,6 +93,12 @@ class Api:
         if event is None:
             raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
         return web.json_response({"story": [shapes.story_json(event, fate)]})
+
+    async def accuracy(self, request: web.Request) -> web.Response:
+        """How far off the forecasts were, the most left first."""
+        _Query(request, frozenset())
+        judged = await self._store.transact(lambda tx: tx.judged())
+        return web.json_response({"accuracy": [shapes.accuracy_json(each) for each in accuracy(judged)]})
 
     async def silences(self, request: web.Request) -> web.Response:
         """The silences that hold or will; with ``all=true`` those that are over as well."""

@@ -74,6 +74,10 @@ class Remote:
         """An event and what became of it, as `shapes.story_json`, alone in a list. Raises `RemoteError`."""
         return await self._ask("GET", f"events/{quote(event, safe='')}/story", "story")
 
+    async def accuracy(self) -> Rows:
+        """How far off the forecasts were, as `shapes.accuracy_json`. Raises `RemoteError`."""
+        return await self._ask("GET", "accuracy", "accuracy")
+
     async def silences(self, *, over: bool = False) -> Rows:
         """The silences that hold or will, with ``over`` all, as `shapes.silence_json`. Raises `RemoteError`."""
         return await self._ask("GET", "silences", "silences", params={"all": "true"} if over else {})

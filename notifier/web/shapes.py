@@ -6,6 +6,7 @@ A contract like `render.payload`: fields may be added, none may change. Absent t
 from collections.abc import Sequence
 from datetime import datetime
 
+from notifier.domain.accuracy import Class
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Event, Outage, Stage, Task
 from notifier.domain.progress import progress
@@ -34,6 +35,7 @@ def delivery_json(row: DeliveryRow) -> Json:
         "next_at": iso(row.next_at),
         "reason": row.reason,
         "detail": row.detail,
+        "reminder": row.reminder,
     }
 
 
@@ -75,6 +77,18 @@ def silence_json(silence: Silence, now: datetime) -> Json:
         "author": silence.author,
         "reason": silence.reason,
         "active": silence.active(now),
+    }
+
+
+def accuracy_json(found: Class) -> Json:
+    """How far off the forecasts were that were made with so much ``left``; all in seconds, shares from 0 to 1."""
+    return {
+        "left": {"least": found.least, "below": found.below},
+        "forecasts": found.count,
+        "held": round(found.held, 4),
+        "error": round(found.error, 1),
+        "bias": round(found.bias, 1),
+        "share": round(found.share, 4),
     }
 
 

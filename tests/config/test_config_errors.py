@@ -221,12 +221,9 @@ def test_what_is_planned_but_not_built_is_refused_not_ignored(key: str, place: s
     assert (problem.what, problem.remedy) == (f"'{key}' is not supported yet", "leave it out")
 
 
-def test_discovery_and_reminders_are_refused_where_the_design_puts_them(tmp_path: Path) -> None:
-    text = MINIMAL + "    discover: {every: 10m}\nroutes: [{sinks: console, repeat: 1h}]\n"
-    assert [each.what for each in refused(tmp_path, text).problems] == [
-        "'discover' is not supported yet",
-        "'repeat' is not supported yet",
-    ]
+def test_discovery_is_refused_where_the_design_puts_it(tmp_path: Path) -> None:
+    text = MINIMAL + "    discover: {every: 10m}\n"
+    assert [each.what for each in refused(tmp_path, text).problems] == ["'discover' is not supported yet"]
 
 
 def test_a_file_that_cannot_be_read_is_one_problem_without_a_line(tmp_path: Path) -> None:

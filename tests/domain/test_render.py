@@ -71,6 +71,8 @@ CHOICE = "Someone must choose: retry or terminate."
             "upgrade is no longer listed",
             f"Upgrade is no longer listed: it was running when the API listed it last {STANDING}.",
         ),
+        (Kind.TASK_DEADLINE_NEAR, "data migration nears its limit", "Data migration nears its limit of 48 h."),
+        (Kind.TASK_WINDOW_ENDING, "upgrade still running, its change window ends", f"The change window ends {STANDING}."),
         (Kind.NODE_STARTED, "node started", f"Node n2 started {STANDING}."),
         (Kind.NODE_COMPLETED, "node completed", f"Node n2 completed {STANDING}."),
         (Kind.NODE_FAILED, "node FAILED", "Node n2 failed: disk full."),
@@ -179,7 +181,7 @@ def test_old_news_is_said_to_be_old(age: timedelta, late_by: timedelta | None) -
 SHAPE = {
     "": [
         *("id", "kind", "severity", "sequence", "time", "observed", "observed_at", "catch_up", "summary"),
-        *("cluster", "task", "node", "stage", "progress", "eta", "outage"),
+        *("cluster", "task", "node", "stage", "progress", "eta", "outage", "timing"),
     ],
     "cluster": ["id", "name", "labels", "region", "project"],
     "task": [

@@ -1,0 +1,72 @@
+"""The calendar work that reminds: looks which conditions last, owes reminders where they are due, drops what is over."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from notifier import telemetry
+from notifier.domain.known import Known
+from notifier.domain.model import Cluster
+from notifier.domain.plan import AT_ONCE, Audience, Planned
+from notifier.domain.reminders import LONGEST, due, lasts
+from notifier.domain.silences import Silence, silenced_by
+from notifier.store.errors import StoreError
+from notifier.store.store import Store
+from notifier.store.transaction import Transaction
+
+
+class Reminding:
+    """Reminds whoever asked to be; ``told`` is called with the sinks that are owed something."""
+
+    def __init__(self, store: Store, audience: Audience, told: Callable[[frozenset[str]], None]) -> None:
+        self._store = store
+        self._audience = audience
+        self._told = told
+
+    async def remind(self) -> None:
+        """Look once. A store that fails is looked at again the next time."""
+        try:
+            owed = await self._store.transact(lambda tx: self.plan(tx, datetime.now(UTC)))
+        except StoreError as error:
+            telemetry.store_failed("reminders", str(error))
+            return
+        sinks = frozenset(planned.sink for planned in owed)
+        if sinks:
+            self._told(sinks)
+
+    def plan(self, tx: Transaction, now: datetime) -> Sequence[Planned]:
+        """One look: what is owed from now on. What is known is locked while it is asked, so nothing ends in between."""
+        found = tx.conditions((now - LONGEST).timestamp())
+        known: dict[str, Known] = {}
+        for cluster in sorted({event.cluster.key: event.cluster for event, _ in found}.values(), key=_key):
+            known[cluster.key], _ = tx.known(cluster)
+        silences = tx.silences(now.timestamp()) if found else ()
+        self._lapse(tx, known, silences, now)
+        owed = [
+            Planned(event, sink, self._audience.holdings.get(sink, AT_ONCE).hold(event, now), reminder=number)
+            for event, told in found
+            if lasts(event, known[event.cluster.key]) and silenced_by(event, silences, now, reminder=True) is None
+            for sink, number in due(event, self._audience.routes, told, now)
+        ]
+        tx.remind(owed, now)
+        return owed
+
+    def _lapse(self, tx: Transaction, known: dict[str, Known], silences: Sequence[Silence], now: datetime) -> None:
+        """Drop what was acknowledged since it was owed, or has ended without anybody looking."""
+        acknowledged, over = [], []
+        for reminder, event in tx.open_reminders():
+            if not lasts(event, known.get(event.cluster.key, Known())):
+                over.append(reminder)
+            elif silenced_by(event, silences, now, reminder=True):
+                acknowledged.append(reminder)
+        tx.lapse(over, now, "it is over")
+        tx.lapse(acknowledged, now, "somebody acknowledged it")
+
+
+def _key(cluster: Cluster) -> str:
+    return cluster.key
+
+
+def drop_ended(tx: Transaction, cluster: Cluster, known: Known, now: datetime) -> None:
+    """Within the poll's transaction: nobody is reminded of what that very poll has ended."""
+    over = [reminder for reminder, event in tx.open_reminders(cluster.key) if not lasts(event, known)]
+    tx.lapse(over, now, "it is over")
