@@ -1,6 +1,7 @@
 """How long things took, and what was forecast: written in the transaction of the poll that saw it, read for the next forecast."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -41,7 +42,7 @@ class Histories(Session):
                 }
                 for (action, task), length in timed.lengths
             ]
-            self._run(statements.upsert(self._dialect, schema.span).on_conflict_do_nothing(), rows)
+            self._run(_add_spans(self._dialect), rows)
         if timed.forecasts:
             self._run(insert(schema.forecast), [_forecast_row(cluster, each) for each in timed.forecasts])
         table = schema.forecast
@@ -84,6 +85,11 @@ class Histories(Session):
         """Delete what is older than ``before``."""
         self._run(delete(schema.span).where(schema.span.c.ended_at < before))
         self._run(delete(schema.forecast).where(schema.forecast.c.made_at < before))
+
+
+@cache
+def _add_spans(dialect: str) -> Any:
+    return statements.upsert(dialect, schema.span).on_conflict_do_nothing()
 
 
 def _samples(rows: Iterable[Any]) -> Mapping[str, Sample]:
