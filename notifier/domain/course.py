@@ -138,11 +138,12 @@ def moved(course: Course, old: Task | None, new: Task, gap: float | None, now: d
         each.kind: round(each.seconds, 1) for each in finished if each.node == new.current_node and each.kind not in {NODE, PAUSE}
     }
     starts = old is None or course.round_at is None or (apart and bool(done or new.in_flight))
+    goes_on = old is not None and course.began_at is not None and _goes_on(old, new)
     after = replace(
         course,
         moved_at=now,
-        began_at=now if seen else _began(new, now),
-        witnessed=seen,
+        began_at=course.began_at if goes_on else now if seen else _began(new, now),
+        witnessed=course.witnessed if goes_on else seen,
         round_at=(now if seen else _round_began(new, now)) if starts else course.round_at,
         seen_at=now,
         unseen=0.0,
@@ -154,6 +155,14 @@ def moved(course: Course, old: Task | None, new: Task, gap: float | None, now: d
         deadline=0 if old is None or old.current_node != new.current_node else course.deadline,
     )
     return after, tuple(finished)
+
+
+def _goes_on(old: Task, new: Task) -> bool:
+    """Whether the stage at work is still the same, though something else has moved: another node of the batch, say."""
+    before, after = running(old), running(new)
+    if before is None or after is None or old.current_node != new.current_node:
+        return False
+    return (before.order, before.began_at) == (after.order, after.began_at)
 
 
 def _finished(course: Course, old: Task | None, new: Task, gap: float | None, now: datetime) -> Iterator[Length]:

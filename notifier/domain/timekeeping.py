@@ -177,7 +177,7 @@ class _Keeper:
         )
         stalled = course.stalled
         if known.attempt != course.attempt:
-            course = replace(course, attempt=known.attempt, stalls=0, progress=None)
+            course = replace(course, attempt=known.attempt, stalls=0, progress=None, deadline=0)
         if moves:
             course, lengths = moved(course, None if old is None else old.task, known.task, gap, now)
             self.lengths += ((key, length) for length in lengths)

@@ -196,7 +196,8 @@ class Outlet:
             attempt=claim.attempt,
             may_repeat=claim.uncertain,
             skipped=claim.skipped,
-            now=datetime.now(UTC),
+            # A reminder says how long it lasts; like all it says, that is the same at every try.
+            now=claim.created_at if claim.reminder else datetime.now(UTC),
             progress=claim.progress,
             reminder=claim.reminder,
         )

@@ -35,7 +35,9 @@ class Reminding:
 
     def plan(self, tx: Transaction, now: datetime) -> Sequence[Planned]:
         """One look: what is owed from now on. What is known is locked while it is asked, so nothing ends in between."""
-        found = tx.conditions((now - LONGEST).timestamp())
+        asking = [route for route in self._audience.routes if route.repeat is not None or route.escalate is not None]
+        seen = tx.conditions((now - LONGEST).timestamp())
+        found = [(event, told) for event, told in seen if any(route.match.refusal(event) is None for route in asking)]
         known: dict[str, Known] = {}
         for cluster in sorted({event.cluster.key: event.cluster for event, _ in found}.values(), key=_key):
             known[cluster.key], _ = tx.known(cluster)
@@ -51,14 +53,14 @@ class Reminding:
         return owed
 
     def _lapse(self, tx: Transaction, known: dict[str, Known], silences: Sequence[Silence], now: datetime) -> None:
-        """Drop what was acknowledged since it was owed, or has ended without anybody looking."""
+        """Drop what was acknowledged since it was owed, has ended without anybody looking, or is asked for by no route now."""
         acknowledged, over = [], []
         for reminder, event in tx.open_reminders():
             if not lasts(event, known.get(event.cluster.key, Known())):
                 over.append(reminder)
             elif silenced_by(event, silences, now, reminder=True):
                 acknowledged.append(reminder)
-        tx.lapse(over, now, "it is over")
+        tx.lapse(over, now, "it is over, or nobody asks for it any more")
         tx.lapse(acknowledged, now, "somebody acknowledged it")
 
 

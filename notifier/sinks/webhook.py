@@ -147,16 +147,18 @@ class Sink:
 def webhook_id(message: Message) -> str:
     """What a receiver tells a repeat by: the event's id.
 
-    A replay or a drill is the same event, but must neither be dropped as a repeat of the news nor have the news dropped as its
-    repeat: it goes by the delivery's id.
+    A replay, a drill or a reminder is the same event, but must neither be dropped as a repeat of the news nor have the news
+    dropped as its repeat: it goes by the delivery's id.
     """
-    return message.event.id if message.mark is None else message.id
+    return message.event.id if message.mark is None and not message.reminder else message.id
 
 
 def body(message: Message) -> bytes:
     """The CloudEvent; the same bytes at every try, so nothing about the telling is in it: gaps show in ``sequence``."""
     event, cluster = message.event, message.event.cluster
     data = {**payload(event), "mark": message.mark}
+    if message.reminder:
+        data |= {"reminder": message.reminder, "summary": message.summary}
     if message.mark:
         data["summary"] = f"[{message.mark}] {data['summary']}"
     parts = ("huaweicloud", cluster.region, cluster.project_id, "css", "clusters", cluster.id)

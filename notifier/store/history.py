@@ -1,9 +1,10 @@
 """How long things took, and what was forecast: written in the transaction of the poll that saw it, read for the next forecast."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from notifier.domain.accuracy import Judged
 from notifier.domain.course import key
@@ -19,6 +20,9 @@ OF_THE_FLEET = 3_000
 
 OF_A_KIND = 40
 """And the newest of one kind."""
+
+
+_ADD_FORECAST = insert(schema.forecast)
 
 
 class Histories(Session):
@@ -40,8 +44,8 @@ class Histories(Session):
             }
             for (action, task), length in timed.lengths
         ]
-        self._put(self._upserts.add_span, rows)
-        self._put(statements.ADD_FORECAST, [_forecast_row(cluster, each) for each in timed.forecasts])
+        self._put(_add_spans(self._dialect), rows)
+        self._put(_ADD_FORECAST, [_forecast_row(cluster, each) for each in timed.forecasts])
         table = schema.forecast
         for ended in timed.ended:
             of_attempt = (table.c.action == ended.action.value, table.c.task == ended.task, table.c.attempt == ended.attempt)
@@ -82,6 +86,11 @@ class Histories(Session):
         """Delete what is older than ``before``."""
         self._run(delete(schema.span).where(schema.span.c.ended_at < before))
         self._run(delete(schema.forecast).where(schema.forecast.c.made_at < before))
+
+
+@cache
+def _add_spans(dialect: str) -> Any:
+    return statements.upsert(dialect, schema.span).on_conflict_do_nothing()
 
 
 def _samples(rows: Iterable[Any]) -> Mapping[str, Sample]:

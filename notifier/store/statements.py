@@ -27,7 +27,6 @@ SILENCES: Select[Any] = (
 
 ADD_EVENT: Insert = insert(schema.event)
 ADD_DELIVERY: Insert = insert(schema.delivery)
-ADD_FORECAST: Insert = insert(schema.forecast)
 
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -44,7 +43,6 @@ class Upserts:
     add_cluster: Any
     save_task: Any
     owe_lane: Any
-    add_span: Any
 
 
 @cache
@@ -58,7 +56,6 @@ def upserts(dialect: str) -> Upserts:
             set_={"state": task.excluded.state, "changed_at": task.excluded.changed_at},
         ),
         # A lane that waits after a failure keeps its time: what is new queues up behind.
-        add_span=upsert(dialect, schema.span).on_conflict_do_nothing(),
         owe_lane=lane.on_conflict_do_update(index_elements=["id"], set_={"next_at": _sooner(schema.lane, lane.excluded)}),
     )
 

@@ -108,6 +108,15 @@ def test_the_history_gets_one_pause_a_node() -> None:
     assert [(each.kind, each.node, each.seconds) for each in finished] == [(NODE, N1, 40.0), (PAUSE, N1, 4.0)]
 
 
+def test_a_stage_goes_on_though_another_node_of_the_batch_is_finished() -> None:
+    both = (N1, N2)
+    course = follow(
+        (0.0, task(stage(0), batch=both)), (15.0, task(stage(0, 1), batch=both)), (900.0, task(stage(0, 1), completed=(N2,)))
+    )
+    assert (course.began_at, course.moved_at, course.witnessed) == (at(15), at(900), True)
+    assert elapsed(course, at(915)) == 900.0
+
+
 def test_only_the_newest_lengths_are_kept() -> None:
     course, old = Course(), task(stage(0))
     for number in range(REMEMBERED + 5):

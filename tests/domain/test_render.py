@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.domain.model import Action, Cluster, Eta, Event, Kind, Nodes, Outage, Severity, Stage, TaskFacts
+from notifier.domain.model import Action, Cluster, Eta, Event, Kind, Nodes, Outage, Severity, Stage, TaskFacts, Timing
 from notifier.domain.render import LATE, facts, iso, payload, render, summary, title
 from notifier.domain.samples import samples
 
@@ -192,15 +192,17 @@ SHAPE = {
     "stage": ["order", "name", "status", "description", "began_at", "ended_at"],
     "eta": ["earliest", "latest", "basis"],
     "outage": ["since", "reason", "detail"],
+    "timing": ["since", "lasted", "unseen", "usual", "basis", "until", "share", "fits"],
 }
 """The contract of the webhook's ``data``: fields may be added here, none may go."""
 
 
 def test_the_body_holds_every_field_of_the_contract() -> None:
     it = event(Kind.STAGE_FAILED, eta=Eta(NOW, NOW + timedelta(hours=1), "2 finished nodes"), outage=OUTAGE)
+    it = replace(it, timing=Timing(NOW, 60.0))
     body = json.loads(json.dumps(payload(it)))
     assert list(body) == SHAPE[""]
-    for part in ("cluster", "task", "stage", "eta", "outage"):
+    for part in ("cluster", "task", "stage", "eta", "outage", "timing"):
         assert list(body[part]) == SHAPE[part]
     assert list(body["task"]["nodes"]) == SHAPE["nodes"]
     assert list(body["task"]["stages"][0]) == SHAPE["stage"]

@@ -12,6 +12,7 @@ from sink_receivers import hook, webhook
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from notifier import __version__
+from notifier.domain.identity import of_reminder
 from notifier.domain.message import Message
 from notifier.domain.model import Action, Cluster, Eta, Event, Kind, Nodes, Stage, TaskFacts
 from notifier.domain.render import render
@@ -60,7 +61,7 @@ GOLDEN = """
    "stage": {"order": 0, "name": "Data migration", "status": "SUCCESS", "description": "moves data",
      "began_at": "2026-03-01T02:23:42Z", "ended_at": null},
    "progress": 0.41, "eta": {"earliest": "2026-03-01T03:00:00Z", "latest": "2026-03-01T04:00:00Z", "basis": "2 finished nodes"},
-   "outage": null, "mark": null}}
+   "outage": null, "timing": null, "mark": null}}
 """
 
 
@@ -85,6 +86,26 @@ def test_the_body_is_the_same_bytes_at_every_try(attempt: int, may_repeat: bool,
     message = sample(Kind.TASK_FAILED, mark=None)
     later = replace(message, attempt=attempt, may_repeat=may_repeat, skipped=skipped, late_by=late_by)
     assert body(later) == body(message)
+
+
+def test_a_reminder_is_not_dropped_as_a_repeat_of_its_news_and_says_which_it_is() -> None:
+    news = sample(Kind.TASK_FAILED, mark=None)
+    again = render(
+        news.event,
+        delivery_id=of_reminder(news.event.id, "hook", 2),
+        attempt=1,
+        may_repeat=False,
+        skipped=0,
+        now=news.event.observed_at + timedelta(hours=2),
+        reminder=2,
+    )
+    envelope = json.loads(body(again))
+    assert envelope["id"] == webhook_id(again) == again.id != news.event.id
+    assert envelope["data"]["id"] == news.event.id
+    assert envelope["data"]["reminder"] == 2
+    assert envelope["data"]["summary"] == f"Still, after 2 h: {news.summary}"
+    assert again.late_by is None
+    assert "reminder" not in json.loads(body(news))["data"]
 
 
 @pytest.mark.parametrize("message", samples(mark=None), ids=lambda message: str(message.event.kind))
