@@ -8,12 +8,13 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Self, cast
 
 import aiohttp
@@ -28,9 +29,10 @@ from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.shares import LEASE, Seat, Shares
 from notifier.outbound import open_session
 from notifier.sinks import registry
-from notifier.sinks.contract import Patient, Sink, SinkSettings, Surroundings
+from notifier.sinks.contract import Patient, Sink, SinkSettings, Surroundings, utc_now
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
 from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.regions import endpoint_of
@@ -82,6 +84,8 @@ class Crew:
 
     settings: Settings
     store: Store
+    lease: float = LEASE
+    """Seconds after which another replica takes over what this one holds, if it falls silent."""
 
     async def __aenter__(self) -> Self:
         await self.build()
@@ -117,11 +121,12 @@ class Crew:
         settings = self.settings
         self.session = await self._open.enter_async_context(open_session(total=settings.poll.timeout))
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
-        owner = f"{socket.gethostname()}/{os.getpid()}"
+        # Never used again, not even by a process of the same number in a container of the same name.
+        owner = f"{socket.gethostname()}/{os.getpid()}/{token_hex(3)}"
         outlets, holdings = [], {}
         for entry in settings.sinks:
-            sink = await self._open.enter_async_context(build_sink(entry, self.session, page_of(settings)))
-            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
+            sink = await self._open.enter_async_context(build_sink(entry, self.session, page_of(settings), self.store.now))
+            outlets.append(Outlet(outlet_settings(entry, self.lease), sink, self.store, owner))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
@@ -129,14 +134,22 @@ class Crew:
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
         self.poller = Poller(watches, self.store, Audience(settings.routes, holdings), cadence, self.dispatcher.told)
+        seat = Seat(owner, tuple(entry.name for entry in settings.sinks), self.lease)
+        self.shares = Shares(seat, self.store, self.poller, lambda: not self.health().problems)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
+        self.clock.every(seat.beat, self.shares.beat)
         self.clock.every(HOURLY, self._tidy)
 
     def _watches(self, project: ProjectSettings) -> list[Watch]:
         timeout = self.settings.poll.timeout
         source = HuaweiCss(
-            self.session, endpoint(project), project.project_id, credentials_of(project, self.metadata), timeout=timeout
+            self.session,
+            endpoint(project),
+            project.project_id,
+            credentials_of(project, self.metadata),
+            clock=self.store.now,
+            timeout=timeout,
         )
         budget = Budget(self.settings.poll.rate)
         return [Watch(cluster, source, budget) for cluster in project.watched]
@@ -147,8 +160,9 @@ class Crew:
         Raises:
             OSError: Nothing can listen where the status page should.
         """
-        names = frozenset(self.dispatcher.outlets)
-        await self.store.transact(lambda tx: _retire(tx, names))
+        self._ticked = asyncio.get_running_loop().time()
+        await self.shares.attend()
+        await self._retire()
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
@@ -156,7 +170,6 @@ class Crew:
             self.web = await self._open.enter_async_context(
                 Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
             )
-        self._ticked = asyncio.get_running_loop().time()
         self.dispatcher.start()
         self.clock.start()
 
@@ -164,6 +177,7 @@ class Crew:
         """Stop looking at once, let what is being told be told, close everything."""
         self.clock.stop()
         await self.poller.stop()
+        await self.shares.leave()
         await self.dispatcher.stop(GRACE)
         await self.close()
 
@@ -178,25 +192,34 @@ class Crew:
 
     async def _tidy(self) -> None:
         """Delete what is old, a little at a time."""
-        before = datetime.now(UTC).timestamp() - RETENTION
+        before = self.store.now().timestamp() - RETENTION
         try:
+            await self._retire()
             while await self.store.transact(lambda tx: tx.forget(before)):
                 pass  # A batch a transaction, so that nobody waits long behind it.
         except StoreError as error:
             telemetry.store_failed("tidy", str(error))
 
+    async def _retire(self) -> None:
+        """Give up what is owed to sinks that no replica serves any more."""
+        names, now = frozenset(self.dispatcher.outlets), self.store.now().timestamp()
+        await self.store.transact(lambda tx: _retire(tx, names | tx.served(now), now))
+
     def health(self) -> Health:
         """Whether the loops make progress, and what is wrong."""
         late = asyncio.get_running_loop().time() - self._ticked > SILENT
         problems = ["the clock stands still"] if late else []
-        now, stale = datetime.now(UTC), self.settings.poll.idle * SILENT
+        if self.shares.lapsed:
+            problems.append("the store has not been reached for so long that nothing is polled")
+        now, stale = self.store.now(), self.settings.poll.idle * SILENT
+        ours = [watch for watch in self.poller.watches if self.poller.holds(watch)]
         details = [
             f"{watch.cluster.name}: no good answer {_since(watch.polled_at)}"
-            for watch in self.poller.watches
+            for watch in ours
             if watch.failures and (watch.polled_at is None or (now - watch.polled_at).total_seconds() > stale)
         ]
         if details:
-            problems.append(f"{len(details)} of {len(self.poller.watches)} clusters cannot be polled")
+            problems.append(f"{len(details)} of {len(ours)} clusters cannot be polled")
         problems += [
             f"sink {name} is paused: {outlet.state.reason}"
             for name, outlet in self.dispatcher.outlets.items()
@@ -209,10 +232,9 @@ def _since(moment: datetime | None) -> str:
     return "since the start" if moment is None else f"since {moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _retire(tx: Transaction, names: frozenset[str]) -> None:
+def _retire(tx: Transaction, names: frozenset[str], now: float) -> None:
     """Give up what is owed to sinks that are no longer configured; it can be sent again once they are back."""
     for name in {sink for sink, _ in tx.counts()} - names:
-        now = datetime.now(UTC).timestamp()
         while tx.expire(name, now + 1, now, reason=DeliveryReason.REMOVED, detail="the sink is no longer in the configuration"):
             pass
 
@@ -222,14 +244,16 @@ def page_of(settings: Settings) -> str | None:
     return None if settings.http is None else settings.http.url
 
 
-def build_sink(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
-    """The sink that an entry of the configuration describes; its messages link to ``page``."""
+def build_sink(
+    entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None, clock: Callable[[], datetime] = utc_now
+) -> Sink:
+    """The sink that an entry of the configuration describes; its messages link to ``page``, and are dated by ``clock``."""
     kind = registry.load(entry.type)
     settings = cast("SinkSettings", entry.settings)  # Validated by this very type.
-    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, entry.words, page))
+    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, entry.words, page, clock))
 
 
-def outlet_settings(entry: SinkEntry) -> OutletSettings:
+def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
     """How a sink is served."""
     return OutletSettings(
         name=entry.name,
@@ -238,6 +262,7 @@ def outlet_settings(entry: SinkEntry) -> OutletSettings:
         rate=entry.rate,
         policy=entry.policy,
         fingerprint=fingerprint(entry.type, entry.settings),
+        lease=lease,
     )
 
 
@@ -273,8 +298,8 @@ def credentials_of(project: ProjectSettings, session: aiohttp.ClientSession) -> 
     return FromMetadata(session) if given.origin == "metadata" else FromEnvironment()
 
 
-async def run(path: Path) -> None:
-    """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+async def run(path: Path, *, lease: float = LEASE) -> None:
+    """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again. ``lease``: see `Crew`.
 
     Raises:
         ConfigError, StoreError, OSError: It could not start.
@@ -284,7 +309,7 @@ async def run(path: Path) -> None:
     store = Store(settings.store).open()
     try:
         signals = _Signals()
-        crew = await Crew(settings, store).__aenter__()
+        crew = await Crew(settings, store, lease).__aenter__()
         telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
         try:
             while await signals.next() == signal.SIGHUP:
@@ -303,7 +328,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         settings = load(path)
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
-        fresh = await Crew(settings, store).build()
+        fresh = await Crew(settings, store, crew.lease).build()
     except (config.ConfigError, StoreError, OSError, ValueError) as error:
         telemetry.reloaded(str(error))
         return crew
@@ -314,7 +339,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store).__aenter__()
+        return await Crew(crew.settings, store, crew.lease).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh

@@ -5,9 +5,7 @@ address and with the token of the same configuration.
 """
 
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -66,7 +64,8 @@ class Local:
 
     async def retry(self, ids: Sequence[str] | None = None, *, sink: str | None = None) -> list[str]:
         """See `Ledger`."""
-        return await self._store.transact(lambda tx: tx.resend(time.time(), ids=ids, sink=sink))
+        now = self._store.now().timestamp()
+        return await self._store.transact(lambda tx: tx.resend(now, ids=ids, sink=sink))
 
     async def story(self, event: str) -> Rows:
         """See `Ledger`."""
@@ -75,20 +74,21 @@ class Local:
 
     async def silences(self, *, over: bool = False) -> Rows:
         """See `Ledger`."""
-        now = datetime.now(UTC)
+        now = self._store.now()
         found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=over))
         return [dict(shapes.silence_json(silence, now)) for silence in found]
 
     async def silence(self, wish: Mapping[str, object]) -> Rows:
         """See `Ledger`."""
-        now = datetime.now(UTC)
+        now = self._store.now()
         silence = Silencing.model_validate_json(json.dumps(wish)).silence(now)
         await self._store.transact(lambda tx: tx.silence(silence))
         return [dict(shapes.silence_json(silence, now))]
 
     async def expire(self, ids: Sequence[str]) -> list[str]:
         """See `Ledger`."""
-        return await self._store.transact(lambda tx: tx.expire_silences(ids, datetime.now(UTC)))
+        now = self._store.now()
+        return await self._store.transact(lambda tx: tx.expire_silences(ids, now))
 
 
 async def read(path: Path, question: Callable[[Ledger], Awaitable[T]]) -> T:

@@ -25,6 +25,7 @@ class Budget:
     """``rate`` requests a second, evenly spread, for one project."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
         self._gap = 1.0 / rate
         self._clock = clock
         self._next = 0.0
@@ -33,6 +34,10 @@ class Budget:
         self._blocked_until = 0.0
         self._blocked_by: FetchError | None = None
         self._blocks = 0
+
+    def share(self, part: float) -> None:
+        """Take only ``part`` (above 0, up to 1) of the rate from now on: other replicas take the rest."""
+        self._gap = 1.0 / (self._rate * part)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

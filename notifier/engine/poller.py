@@ -7,11 +7,12 @@ byte, is neither parsed nor written.
 import asyncio
 import heapq
 import itertools
+import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from notifier import telemetry
 from notifier.domain.diff import Remark, diff
@@ -23,7 +24,7 @@ from notifier.domain.plan import Audience
 from notifier.domain.render import summary
 from notifier.engine.budget import Budget
 from notifier.sources.contract import Source
-from notifier.store.errors import StoreError
+from notifier.store.errors import Fenced, StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -35,6 +36,9 @@ JITTER = 0.1
 
 LONGEST_BACKOFF = 60.0
 """Seconds between polls of a cluster that fails, at the most, whatever its cadence: that it works again is news."""
+
+ELSEWHERE = 2.0
+"""Seconds until a cluster that another replica polls is looked at again: it may have become ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Poller:
         self._audience = audience
         self._cadence = cadence
         self._told = told
+        self._held: Mapping[str, int] | None = None
+        self._held_until = math.inf
         self._order = itertools.count()
         now = time.monotonic()
         # The first round is spread over one active interval: a start must not be a burst.
@@ -104,6 +110,21 @@ class Poller:
         self._due = [(now + random.random() * spread, next(self._order), watch) for watch in self.watches]  # noqa: S311 - jitter
         heapq.heapify(self._due)
         self._polls: set[asyncio.Task[None]] = set()
+
+    def hold(self, epochs: Mapping[str, int], until: float) -> None:
+        """Poll only these clusters, by key with the epoch of each, up to ``until`` by the monotonic clock.
+
+        Until this is called for the first time, every watch is polled: nobody shares them.
+        """
+        before, self._held, self._held_until = self._held or {}, epochs, until
+        for watch in self.watches:
+            if epochs.get(watch.cluster.key) != before.get(watch.cluster.key):
+                # Whoever had it meanwhile knows more than we remember.
+                watch.forget()
+
+    def holds(self, watch: Watch) -> bool:
+        """Whether a cluster is ours to poll."""
+        return self._held is None or (watch.cluster.key in self._held and time.monotonic() < self._held_until)
 
     def delay(self) -> float:
         """Seconds until the next poll is due; below zero if one is late."""
@@ -116,6 +137,9 @@ class Poller:
         now = time.monotonic()
         while self._due and self._due[0][0] <= now and len(self._polls) < MOST_IN_FLIGHT:
             due, _, watch = heapq.heappop(self._due)
+            if not self.holds(watch):
+                heapq.heappush(self._due, (now + ELSEWHERE, next(self._order), watch))
+                continue
             task = asyncio.create_task(self._turn(watch, now - due), name=f"poll {watch.cluster.name}")
             self._polls.add(task)
             task.add_done_callback(self._polls.discard)
@@ -130,6 +154,9 @@ class Poller:
     async def _turn(self, watch: Watch, lateness: float) -> None:
         try:
             await self.poll(watch, lateness)
+        except Fenced:
+            watch.forget()
+            telemetry.fenced("poll", watch.cluster.name)
         except StoreError as error:
             watch.forget()
             telemetry.store_failed("poll", str(error))
@@ -152,8 +179,10 @@ class Poller:
         Raises:
             StoreError: What was new could not be committed; the next poll sees it again.
         """
+        # Read before asking: an answer counts only if the cluster was ours all the while.
+        epoch = None if self._held is None else self._held.get(watch.cluster.key, -1)
         snapshots, failure = await self._ask(watch)
-        now = datetime.now(UTC)
+        now = self._store.now()
         if failure is not None:
             watch.failures += 1
             telemetry.poll_failed(watch.cluster.name, failure.reason, failure.detail)
@@ -162,7 +191,7 @@ class Poller:
             watch.polled_at = now
         applied = None
         if snapshots or failure is not None or watch.outage:
-            applied = await self._store.transact(lambda tx: self._apply(tx, watch.cluster, snapshots, failure, now))
+            applied = await self._store.transact(lambda tx: self._apply(tx, watch.cluster, snapshots, failure, now, epoch=epoch))
             known = applied.known
             watch.unsettled = frozenset(action for action in Action if known.unsettled(action))
             watch.close = watch.unsettled | {action for action in Action if known.running(action)}
@@ -198,9 +227,17 @@ class Poller:
         return snapshots, failure
 
     def _apply(
-        self, tx: Transaction, cluster: Cluster, snapshots: Sequence[Snapshot], failure: FetchError | None, now: datetime
+        self,
+        tx: Transaction,
+        cluster: Cluster,
+        snapshots: Sequence[Snapshot],
+        failure: FetchError | None,
+        now: datetime,
+        *,
+        epoch: int | None,
     ) -> Applied:
         """The whole of a poll's transaction; on the store's thread, so nothing here may touch the loop."""
+        tx.guard(cluster.key, epoch)
         before, version = tx.known(cluster)
         known = before
         events: list[Event] = []

@@ -4,7 +4,9 @@ A sink is a module with two names: ``Settings`` (a `SinkSettings`) and ``Sink`` 
 name is the configuration's ``type``. See ``docs/how-to/write-a-sink.md``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -22,6 +24,11 @@ class SinkSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def utc_now() -> datetime:
+    """The wall clock of this machine."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the program lends a sink.
@@ -32,6 +39,7 @@ class Surroundings:
         timeout: Seconds that one ``send`` may take; the engine cancels it afterwards.
         words: In which language and time zone the sink speaks to people.
         page: The address of the status page as people reach it, without a slash at its end; None where there is none.
+        clock: Gives the aware time by which messages are dated and signed: that of all replicas together.
     """
 
     name: str
@@ -39,6 +47,7 @@ class Surroundings:
     timeout: float = 10.0
     words: Words = field(default_factory=Words)
     page: str | None = None
+    clock: Callable[[], datetime] = utc_now
 
 
 class Sink(Protocol):

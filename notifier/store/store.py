@@ -10,9 +10,11 @@ import fcntl
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -29,6 +31,9 @@ Work = Callable[[Transaction], T]
 
 BATCH = 100
 """The most work that shares a commit: bounds how long the first waits for the last."""
+
+COMPARE = 2.0
+"""Seconds after which the database's clock is looked at again."""
 
 OLDEST_SQLITE = (3, 35)
 """RETURNING came with SQLite 3.35."""
@@ -76,6 +81,8 @@ class Store:
     _engine: Engine | None = None
     _lock: int | None = None
     schema_before: str | None = None
+    _ahead: float | None = None
+    _compare_at: float = float("-inf")
 
     def open(self) -> Self:
         """Take the database, migrate it if it is older, start the thread."""
@@ -87,6 +94,9 @@ class Store:
                 if self._sqlite_file:
                     # Nobody else can be alive on this file, so whatever is leased is leased by the dead.
                     Transaction(connection).release_lanes()
+                    Transaction(connection).leave_all()
+                else:
+                    self._tell_time(connection)
         except BaseException:
             self.close()
             raise
@@ -119,6 +129,23 @@ class Store:
         done: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Job(work, done, loop))
         return await done
+
+    def now(self) -> datetime:
+        """The moment, UTC, by the clock that all who use this database share: the database's own, or on SQLite ours.
+
+        A replica whose clock is wrong neither dates what happened wrongly nor tells anything too early or too late.
+        """
+        if self._ahead is None:
+            return datetime.now(UTC)
+        return datetime.fromtimestamp(time.monotonic() + self._ahead, UTC)
+
+    def _tell_time(self, connection: Connection) -> None:
+        """Compare the database's clock with the monotonic one, which no step of our wall clock can move."""
+        began = time.monotonic()
+        if began >= self._compare_at:
+            instant = Transaction(connection).now(0.0)
+            ended = time.monotonic()
+            self._ahead, self._compare_at = instant - (began + ended) / 2, ended + COMPARE
 
     @property
     def _sqlite_file(self) -> bool:
@@ -202,6 +229,8 @@ class Store:
             raise RuntimeError("The store's thread outlived its engine.")
         try:
             with _readable(self), self._engine.begin() as connection:
+                if self._ahead is not None:
+                    self._tell_time(connection)
                 transaction = Transaction(connection)
                 results = [job.work(transaction) for job in batch]
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work

@@ -2,9 +2,10 @@
 
 from notifier.store.inquiries import Inquiries
 from notifier.store.knowledge import Knowledge
+from notifier.store.replicas import Replicas
 from notifier.store.silences import Silences
 from notifier.store.sinks import Sinks
 
 
-class Transaction(Knowledge, Sinks, Silences, Inquiries):
+class Transaction(Knowledge, Sinks, Replicas, Silences, Inquiries):
     """All that can be done with the store. Moments are seconds since 1970; PostgreSQL judges leases by its own clock."""

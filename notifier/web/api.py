@@ -1,8 +1,6 @@
 """The REST answers: what may be asked, and what is answered. Errors are ``application/problem+json`` (RFC 9457)."""
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -78,7 +76,8 @@ class Api:
     async def retry(self, request: web.Request) -> web.Response:
         """Send dead deliveries again; ``resent`` lists those that were dead."""
         wish = await _wish(request, Retry)
-        resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish))
+        now = self._store.now().timestamp()
+        resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish, now))
         if sinks:
             self._retried(sinks)
         return web.json_response({"resent": resent})
@@ -95,20 +94,20 @@ class Api:
     async def silences(self, request: web.Request) -> web.Response:
         """The silences that hold or will; with ``all=true`` those that are over as well."""
         query = _Query(request, frozenset({"all"}))
-        now, over = datetime.now(UTC), query.choice("all", {"true": True, "false": False}) or False
+        now, over = self._store.now(), query.choice("all", {"true": True, "false": False}) or False
         found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=over))
         return web.json_response({"silences": [shapes.silence_json(silence, now) for silence in found[-MOST:]]})
 
     async def silence(self, request: web.Request) -> web.Response:
         """Add a silence; ``silences`` holds it."""
-        now = datetime.now(UTC)
+        now = self._store.now()
         silence = (await _wish(request, Silencing)).silence(now)
         await self._store.transact(lambda tx: tx.silence(silence))
         return web.json_response({"silences": [shapes.silence_json(silence, now)]})
 
     async def expire(self, request: web.Request) -> web.Response:
         """End silences; ``expired`` lists those that held."""
-        wish, now = await _wish(request, Expire), datetime.now(UTC)
+        wish, now = await _wish(request, Expire), self._store.now()
         expired = await self._store.transact(lambda tx: tx.expire_silences(wish.ids, now))
         return web.json_response({"expired": expired})
 
@@ -126,9 +125,9 @@ async def _wish(request: web.Request, kind: type[_W]) -> _W:
         raise web.HTTPBadRequest(text=said(error)) from None
 
 
-def _resend(transaction: Transaction, wish: Retry) -> tuple[list[str], frozenset[str]]:
+def _resend(transaction: Transaction, wish: Retry, now: float) -> tuple[list[str], frozenset[str]]:
     before = transaction.counts()
-    resent = transaction.resend(time.time(), ids=wish.ids, sink=wish.sink)
+    resent = transaction.resend(now, ids=wish.ids, sink=wish.sink)
     after = transaction.counts()
     fewer = {sink for (sink, state), count in before.items() if state is State.DEAD and after.get((sink, state), 0) < count}
     return resent, frozenset(fewer)
