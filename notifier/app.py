@@ -2,6 +2,8 @@
 
 A ``Crew`` is everything built from one configuration around an open store: sources, poller, clock, sinks, outlets, web. It is
 built whole before it starts, so a reload whose building fails leaves the crew at work untouched.
+
+Long, because what is built is wired here and nowhere else.
 """
 
 import asyncio
@@ -38,6 +40,7 @@ from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.regions import endpoint_of
 from notifier.sources.signing import Keys
 from notifier.store.errors import StoreError
+from notifier.store.postgres import listen
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web.health import Health
@@ -170,6 +173,9 @@ class Crew:
             self.web = await self._open.enter_async_context(
                 Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
             )
+        if self.settings.store.startswith("postgresql:"):
+            hints = asyncio.create_task(listen(self.settings.store, self.dispatcher.told), name="hints")
+            self._open.callback(hints.cancel)
         self.dispatcher.start()
         self.clock.start()
 

@@ -16,6 +16,7 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
+from notifier.engine.record import record
 from notifier.sinks.contract import Sink
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
@@ -63,6 +64,8 @@ class Outlet:
         self._wake = asyncio.Event()
         self._stopping = False
         self._sends: set[asyncio.Task[None]] = set()
+        self._lanes: set[str] = set()
+        self._doubts = store.doubts
         self._next_sweep = 0.0
 
     def wake(self) -> None:
@@ -110,6 +113,10 @@ class Outlet:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP
             await self._store.transact(lambda tx: self._give_up(tx, now))
+        if self._doubts != self._store.doubts:
+            doubts, lanes = self._store.doubts, frozenset(self._lanes)
+            await self._store.transact(lambda tx: tx.disown(settings.name, self._owner, lanes))
+            self._doubts = doubts
         if state.paused and (state.paused_until is None or now < state.paused_until):
             # Whoever sends again, or another replica, may have ended the pause in the store.
             self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
@@ -165,9 +172,10 @@ class Outlet:
 
     async def _serve(self, claim: Claim, claimed_at: float) -> None:
         """Send one message and settle it."""
+        self._lanes.add(claim.lane)
         try:
             outcome = await self._send(claim, claimed_at)
-            await self._settle(claim, outcome)
+            await self._settle(claim, outcome, claimed_at + self.settings.lease)
         except Fenced:
             telemetry.fenced("delivery", claim.delivery)
         except StoreError as error:
@@ -175,6 +183,8 @@ class Outlet:
             telemetry.store_failed(f"outlet {self.settings.name}", str(error))
         except Exception as error:  # noqa: BLE001 - likewise; nobody else would hear of it
             telemetry.fault(f"settling {claim.delivery}", error)
+        finally:
+            self._lanes.discard(claim.lane)
 
     async def _send(self, claim: Claim, claimed_at: float) -> Receipt | DeliveryError:
         try:
@@ -218,20 +228,21 @@ class Outlet:
             progress=claim.progress,
         )
 
-    async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError) -> None:
+    async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
         now = self._store.now()
+        at = now.timestamp()
         if isinstance(outcome, Receipt):
             # Only a pause held the others back; a failure or two did not, and must not cut short what each waits for itself.
             recovered = self.state.paused
             self.state = SinkState()
-            await self._store.transact(lambda tx: self._arrived(tx, claim, outcome, now.timestamp(), recovered=recovered))
+            await record(self._store, claim, lambda tx: self._arrived(tx, claim, outcome, at, recovered=recovered), until)
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
             if recovered:
                 telemetry.sink_recovered(self.settings.name)
             return
         probed = self.state.paused
         verdict = self._judge(claim, outcome, now)
-        await self._store.transact(lambda tx: self._failed(tx, claim, outcome, verdict, now.timestamp(), probed=probed))
+        await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, at, probed=probed), until)
         said = "dead" if isinstance(verdict, Bury) else f"again at {verdict.at:%Y-%m-%d %H:%M:%S} UTC"
         telemetry.delivery_failed(
             self.settings.name,

@@ -96,6 +96,7 @@ class Knowledge(Session):
         # In one order everywhere, so that two replicas cannot wait for each other.
         self._run(self._upserts.owe_lane, [{"id": lane, "sink": sink, "next_at": at} for (lane, sink), at in sorted(due.items())])
         self._run(statements.ADD_DELIVERY, [_delivery_row(planned, now) for planned in deliveries])
+        self._hint(sorted({sink for _, sink in due}))
 
 
 def _delivery_row(planned: Planned, now: float) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """What every part of a transaction stands on: a connection, and which database it speaks to."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, func, select
 
-from notifier.store import statements
+from notifier.store import postgres, statements
 
 COUNTED = {"preserve_rowcount": True}
 """Without it SQLAlchemy does not keep the count of an INSERT on psycopg."""
+
+_HINT = select(func.pg_notify(postgres.CHANNEL, bindparam("sinks")))
 
 
 def moment(seconds: float) -> datetime:
@@ -22,3 +25,8 @@ class Session:
         self._run = connection.execute
         self._dialect = connection.dialect.name
         self._upserts = statements.upserts(self._dialect)
+
+    def _hint(self, sinks: Sequence[str]) -> None:
+        """Tell the other replicas, once this is committed, that these sinks are owed news."""
+        if self._dialect == "postgresql":
+            self._run(_HINT, {"sinks": "\n".join(sinks)})

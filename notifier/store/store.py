@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from notifier.store import postgres
 from notifier.store.errors import StoreBusy, StoreDamaged, StoreError
 from notifier.store.migrate import migrate
 from notifier.store.transaction import Transaction
@@ -81,14 +82,15 @@ class Store:
     _engine: Engine | None = None
     _lock: int | None = None
     schema_before: str | None = None
+    doubts: int = 0
+    """How often work has failed: of what was claimed then it is not known whether it was."""
     _ahead: float | None = None
     _compare_at: float = float("-inf")
 
     def open(self) -> Self:
         """Take the database, migrate it if it is older, start the thread."""
-        url = make_url(self.url)
         try:
-            self._engine = self._sqlite(url.database) if url.get_backend_name() == "sqlite" else self._postgres()
+            self._engine = self._sqlite(make_url(self.url).database) if self._sqlite_file else postgres.engine(self.url)
             with _readable(self), self._engine.begin() as connection:
                 self.schema_before, _ = migrate(connection)
                 if self._sqlite_file:
@@ -130,6 +132,11 @@ class Store:
         self._queue.put(_Job(work, done, loop))
         return await done
 
+    @property
+    def where(self) -> str:
+        """Which database this is, for people; no password in it."""
+        return self.url if self._sqlite_file else postgres.shown(self.url)
+
     def now(self) -> datetime:
         """The moment, UTC, by the clock that all who use this database share: the database's own, or on SQLite ours.
 
@@ -149,7 +156,7 @@ class Store:
 
     @property
     def _sqlite_file(self) -> bool:
-        return make_url(self.url).get_backend_name() == "sqlite"
+        return self.url.startswith("sqlite:")
 
     def _sqlite(self, path: str | None) -> Engine:
         import sqlite3  # noqa: PLC0415 - only where it is used
@@ -198,15 +205,6 @@ class Store:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
-    def _postgres(self) -> Engine:
-        url = make_url(self.url).set(drivername="postgresql+psycopg")
-        sessions = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
-        try:
-            engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={"options": sessions})
-        except ModuleNotFoundError:
-            raise StoreError("PostgreSQL needs the extra `postgres`: pip install 'css-upgrade-notifier[postgres]'.") from None
-        return engine
-
     def _run(self) -> None:
         stopping = False
         while not stopping:
@@ -234,7 +232,10 @@ class Store:
                 transaction = Transaction(connection)
                 results = [job.work(transaction) for job in batch]
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+            self.doubts += 1
             if len(batch) > 1:
+                # Even a commit that failed may have been kept, where the connection broke before its answer came. Work reads
+                # what is there before it writes, so it may run again.
                 for job in batch:
                     self._commit([job])
             else:
@@ -250,7 +251,7 @@ def _readable(store: Store) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        where = make_url(store.url).render_as_string(hide_password=True)
+        where = store.where
         cause = str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else type(error).__name__
         if "database is locked" in cause:
             raise StoreBusy(f"{where} is in use by another process: SQLite is for one notifier at a time.") from None
@@ -260,4 +261,4 @@ def _readable(store: Store) -> Iterator[None]:
             raise StoreDamaged(f"The disk under {where} fails: {cause}.") from None
         raise StoreError(f"{where}: {cause}") from None
     except SQLAlchemyError as error:
-        raise StoreError(f"{make_url(store.url).render_as_string(hide_password=True)}: {type(error).__name__}") from error
+        raise StoreError(f"{store.where}: {type(error).__name__}") from error
