@@ -25,15 +25,22 @@ MOST_TOGETHER = 100
 
 OPEN = (State.PENDING.value, State.SENDING.value)
 
+_CLOCK = select(func.extract("epoch", func.clock_timestamp()))
+
 
 class Lanes(Session):
     """The part of a transaction that the dispatcher uses."""
 
     def now(self, ours: float) -> float:
-        """The clock that leases are judged by: the database's, where replicas could disagree; ``ours`` on SQLite."""
+        """The clock that leases are judged by: the database's, where replicas could disagree; ``ours`` on SQLite.
+
+        Asked once a transaction: a moment that is a little old ends no lease too early.
+        """
         if self._dialect != "postgresql":
             return ours
-        return float(self._run(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
+        if self._instant is None:
+            self._instant = float(self._run(_CLOCK).scalar_one())
+        return self._instant
 
     def release_lanes(self) -> None:
         """End all leases: for the one process that knows that no other is alive."""

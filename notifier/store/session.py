@@ -25,6 +25,7 @@ class Session:
         self._run = connection.execute
         self._dialect = connection.dialect.name
         self._upserts = statements.upserts(self._dialect)
+        self._instant: float | None = None
 
     def _hint(self, sinks: Sequence[str]) -> None:
         """Tell the other replicas, once this is committed, that these sinks are owed news."""
