@@ -34,8 +34,11 @@ from notifier.sources.simulator import Simulator
 from notifier.store.rows import DeliveryRow
 from notifier.store.store import Store
 
-LEASE = 3.0
+LEASE = 4.0
 """Seconds, instead of 30: time enough for a send on a busy machine, short enough for many zombies."""
+
+CALM_LEASE = 9.0
+"""Where nobody is struck, a machine that is too slow for a send must not look like a fault."""
 
 PROCESS = Path(__file__).with_name("chaos_replica_process.py")
 
@@ -48,6 +51,7 @@ class Replica(Bot):
     """One of several; what is done to it is noted with all the others'."""
 
     ahead: float = 0.0
+    lease: float = LEASE
     stopped_at: float | None = None
 
     async def start(self) -> None:  # type: ignore[explicit-override]  # Python 3.12 has it
@@ -98,7 +102,7 @@ class Group:
     longest_orphan: float = 0.0
     """Seconds for which any cluster was nobody's, once somebody had it."""
 
-    async def add(self, ahead: float = 0.0) -> Replica:
+    async def add(self, ahead: float = 0.0, lease: float = LEASE) -> Replica:
         """Start one more."""
         folder = self.folder / f"r{len(self.replicas)}"
         folder.mkdir()
@@ -106,7 +110,7 @@ class Group:
         store = self.database.url if self.replicas else self.proxy.url
         hooks = {"hook": self.ledger.url}
         config = configuration(folder, self.scenario, self.cloud.url, hooks, store=store, active="300ms", idle="600ms")
-        replica = Replica(config, blows=self.blows, ahead=ahead)
+        replica = Replica(config, blows=self.blows, ahead=ahead, lease=lease)
         self.replicas.append(replica)
         await replica.start()
         return replica
@@ -328,7 +332,7 @@ async def tide(folder: Path, *, most: int, clusters: int, seed: int, pace: float
     ) as here:
         orphans: asyncio.Task[None] | None = None
         for number in range(most):
-            await here.add(off[number % len(off)])
+            await here.add(off[number % len(off)], CALM_LEASE)
             if here.began is None:
                 await here.begin()
             evens.append(await here.even(number + 1, 120))
