@@ -44,6 +44,9 @@ class Ledger(Protocol):
     async def expire(self, ids: Sequence[str]) -> list[str]:
         """End silences now; the ids of those that held."""
 
+    async def replicas(self) -> Rows:
+        """Who is at work, and who polls which cluster."""
+
 
 class Local:
     """The store itself."""
@@ -89,6 +92,11 @@ class Local:
         """See `Ledger`."""
         now = self._store.now()
         return await self._store.transact(lambda tx: tx.expire_silences(ids, now))
+
+    async def replicas(self) -> Rows:
+        """See `Ledger`."""
+        now = self._store.now().timestamp()
+        return [dict(shapes.replica_json(row)) for row in await self._store.transact(lambda tx: tx.replicas(now))]
 
 
 async def read(path: Path, question: Callable[[Ledger], Awaitable[T]]) -> T:

@@ -39,6 +39,7 @@ class Api:
         """What is answered where."""
         return [
             web.get("/api/v1/clusters", self.clusters),
+            web.get("/api/v1/replicas", self.replicas),
             web.get("/api/v1/events", self.events),
             web.get("/api/v1/deliveries", self.deliveries),
             web.post("/api/v1/deliveries/retry", self.retry),
@@ -53,6 +54,13 @@ class Api:
         _Query(request, frozenset())
         rows = await self._store.transact(lambda tx: tx.clusters())
         return web.json_response({"clusters": [shapes.cluster_json(row) for row in rows]})
+
+    async def replicas(self, request: web.Request) -> web.Response:
+        """Who is at work, and who polls which cluster."""
+        _Query(request, frozenset())
+        now = self._store.now().timestamp()
+        rows = await self._store.transact(lambda tx: tx.replicas(now))
+        return web.json_response({"replicas": [shapes.replica_json(row) for row in rows]})
 
     async def events(self, request: web.Request) -> web.Response:
         """The newest events that match, oldest first; ``last`` is where to go on from with ``after``."""
