@@ -37,6 +37,7 @@ _lateness = Histogram(
 )
 _reloads = Gauge("notifier_config_last_reload_successful", "1 if the configuration in use is the file's.", registry=registry)
 _store_failures = Counter("notifier_store_failures", "Transactions that the store refused.", registry=registry)
+_held = Gauge("notifier_clusters_held", "Clusters that this replica polls; the others are another's.", registry=registry)
 _fenced = Counter("notifier_fenced", "Writes refused since another replica had taken over.", ["what"], registry=registry)
 
 log = structlog.get_logger("notifier")
@@ -177,6 +178,12 @@ def store_failed(what: str, detail: str) -> None:
     """The store refused a transaction."""
     _store_failures.inc()
     log.error("store failed", action="store.failed", what=what, detail=detail)
+
+
+def holding(held: int, watched: int) -> None:
+    """So many of the clusters are this replica's to poll from now on."""
+    _held.set(held)
+    log.info("share changed", action="shares.changed", held=held, watched=watched)
 
 
 def fenced(what: str, subject: str) -> None:

@@ -5,14 +5,15 @@ On SQLite there is nobody to share with: the same beat then holds everything.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from notifier import __version__, telemetry
+from notifier.domain.errors import FetchError, FetchReason
 from notifier.engine.poller import Poller
 from notifier.store.errors import StoreError
-from notifier.store.replicas import Presence
+from notifier.store.replicas import Presence, Standstill
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -47,6 +48,7 @@ class Shares:
         self._well = well
         self._presence: Presence | None = None
         self._until = float("inf")
+        self._held: Set[str] = frozenset()
 
     @property
     def lapsed(self) -> bool:
@@ -74,18 +76,28 @@ class Shares:
             self.seat.name, fleet, self.seat.sinks, __version__, before.started_at if before else now, self._well()
         )
 
-        def work(tx: Transaction) -> dict[str, int]:
+        budgets = {watch.cluster.project_id: watch.budget for watch in self._poller.watches}
+        found = [Standstill(key, *_why(*stands)) for key, budget in budgets.items() if (stands := budget.standstill)]
+
+        def work(tx: Transaction) -> tuple[dict[str, int], list[Standstill]]:
             tx.attend(presence, lease=self.seat.lease, now=now)
             if before is None or before.fleet != fleet:
                 tx.enlist(keys)
-            return tx.share(presence, keys, now)
+            return tx.share(presence, keys, now), tx.standstills(self.seat.name, found, now)
 
-        held = await self._store.transact(work)
+        held, heard = await self._store.transact(work)
         self._presence = presence
         # Counted from before the transaction began: ours must never last longer than the store's.
         self._until = began + self.seat.lease
+        if before is None or held.keys() != self._held:
+            telemetry.holding(len(held), len(keys))
+        self._held = held.keys()
         self._poller.hold(held, self._until)
         self._divide(held)
+        for each in heard:
+            if budget := budgets.get(each.project):
+                # Whoever was refused asks again first; the others wait to hear what came of it.
+                budget.hear(each.seconds + 2 * self.seat.beat, FetchError(FetchReason(each.reason), each.detail))
 
     def _divide(self, held: dict[str, int]) -> None:
         """Take of each project's rate what one holds of its clusters: the shares of all replicas add up to the whole."""
@@ -106,3 +118,7 @@ class Shares:
             await self._store.transact(lambda tx: tx.leave(self.seat.name))
         except StoreError as error:
             telemetry.store_failed("shares", str(error))
+
+
+def _why(seconds: float, error: FetchError) -> tuple[float, str, str]:
+    return seconds, error.reason.value, error.detail

@@ -7,7 +7,7 @@ right.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -50,6 +50,16 @@ class Presence:
     release: str
     started_at: float
     well: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """A project whose API has asked to be left alone, for ``seconds`` still, or has refused our keys."""
+
+    project: str
+    seconds: float
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +141,20 @@ class Replicas(Lanes):
             claim = update(table).where(table.c.key.in_(still)).values(owner=owner, epoch=table.c.epoch + 1)
             taken |= {row.key: row.epoch for row in self._run(claim.returning(table.c.key, table.c.epoch))}
         return taken
+
+    def standstills(self, name: str, found: Iterable[Standstill], now: float) -> list[Standstill]:
+        """Tell the others which projects are to be left alone; what they have told.
+
+        ``found``: by the replica ``name`` itself.
+        """
+        table, instant = schema.standstill, self.now(now)
+        self._run(delete(table).where(table.c.until <= instant))
+        for each in found:
+            values = {"owner": name, "until": instant + each.seconds, "reason": each.reason, "detail": each.detail}
+            add = statements.upsert(self._dialect, table).values(project=each.project, **values)
+            self._run(add.on_conflict_do_update(index_elements=["project"], set_=values))
+        rows = self._run(select(table).where(table.c.owner != name))
+        return [Standstill(row.project, row.until - instant, row.reason, row.detail) for row in rows]
 
     def guard(self, key: str, epoch: int | None) -> None:
         """Make sure that a cluster has not changed hands since ``epoch``, until the end of this transaction.

@@ -9,6 +9,7 @@ import pytest
 from engine_scripts import Source, cluster, eventually
 from test_poller import CountingStore
 
+from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.plan import Audience
 from notifier.engine import poller as polling
 from notifier.engine.budget import Budget
@@ -151,3 +152,24 @@ async def test_polls_cost_no_transaction_for_being_shared(store: CountingStore) 
         await eventually(lambda: len(replica.source.asked) > asked + 100)
     assert time.monotonic() - began < 5
     assert store.transactions == before
+
+
+async def test_what_one_replica_is_refused_no_other_asks_until_it_has_asked_again(store: CountingStore) -> None:
+    """Five refusals lock a key for minutes, and replicas share a key."""
+    one, two = Replica(store, "one"), Replica(store, "two")
+    for replica in (one, two, one, two):
+        await replica.shares.attend()
+    refused = FetchError(FetchReason.REFUSED, "HTTP 401", retry_after=100.0)
+    one.source.script = lambda *_: refused
+    (watch, *_) = (watch for watch in one.poller.watches if one.poller.holds(watch))
+    await one.poller.poll(watch)
+    await one.shares.attend()
+    await two.shares.attend()
+    theirs = next(watch for watch in two.poller.watches if two.poller.holds(watch))
+    await two.poller.poll(theirs)
+    assert two.source.asked == []
+    assert theirs.failures == 1, "it is a failed poll all the same"
+    assert one.budget.standstill is not None
+    assert two.budget.standstill is None, "what was heard is not told on"
+    left = two.budget._blocked_until - one.budget._blocked_until
+    assert left == pytest.approx(2 * BEAT, abs=1)

@@ -17,7 +17,7 @@ from notifier.engine.budget import Budget
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.sources.contract import Answer
 from notifier.store.errors import Fenced
-from notifier.store.replicas import AT_ONCE, Presence
+from notifier.store.replicas import AT_ONCE, Presence, Standstill
 from notifier.store.rows import Claim, SinkState, State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -205,6 +205,15 @@ async def test_nobody_takes_a_turn_while_another_is_taking_it(postgres_url: str)
             each.close()
     assert waits[0] == 0
     assert waits[1] > 0
+
+
+async def test_a_project_that_is_to_be_left_alone_is_left_alone_by_all_until_its_time_is_over(store: Store) -> None:
+    found = [Standstill("p1", 60.0, "throttled", "HTTP 429"), Standstill("p2", GONE, "throttled", "HTTP 429")]
+    assert await store.transact(lambda tx: tx.standstills("a", found, NOW)) == []
+    (heard,) = await store.transact(lambda tx: [row for row in tx.standstills("b", [], NOW) if row.seconds > 0])
+    assert (heard.project, heard.reason) == ("p1", "throttled")
+    assert heard.seconds == pytest.approx(60, abs=5)
+    assert [row.project for row in await store.transact(lambda tx: tx.standstills("b", [], NOW))] == ["p1"]
 
 
 # --- the three fences: what a replica that was paused may not do when it wakes ------------------------------------------------
