@@ -5,7 +5,7 @@ On SQLite there is nobody to share with: the same beat then holds everything.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -48,7 +48,7 @@ class Shares:
         self._well = well
         self._presence: Presence | None = None
         self._until = float("inf")
-        self._held: Set[str] = frozenset()
+        self._held: frozenset[str] = frozenset()
 
     @property
     def lapsed(self) -> bool:
@@ -91,7 +91,7 @@ class Shares:
         self._until = began + self.seat.lease
         if before is None or held.keys() != self._held:
             telemetry.holding(len(held), len(keys))
-        self._held = held.keys()
+        self._held = frozenset(held)
         self._poller.hold(held, self._until)
         self._divide(held)
         for each in heard:
