@@ -34,9 +34,9 @@ def runs(letters: str, seed: int, scale: float) -> Iterator[tuple[str, Run]]:
         "A": lambda folder: kills(folder, count=some(100), clusters=some(250), seed=seed),
         "a": lambda folder: kills(folder, count=some(30), clusters=some(40), seed=seed, rough=True),
         "B": lambda folder: storm(
-            folder, kills=some(100), zombies=some(40), crashes=some(10), cuts=some(40), clusters=some(250), seed=seed, window=3e4
+            folder, kills=some(100), zombies=some(40), crashes=some(10), cuts=some(40), clusters=some(80), seed=seed, window=3e4
         ),
-        "b": lambda folder: tide(folder, most=5, clusters=some(60), seed=seed),
+        "b": lambda folder: tide(folder, most=5, clusters=max(some(40), 5), seed=seed),
         "C": lambda folder: outage(folder, clusters=some(20), seed=seed, down_for=max(120.0 * scale, 32.0)),
         "F": lambda folder: flood(folder, clusters=some(500), seed=seed),
         "J": lambda folder: terms(folder, count=some(100), clusters=some(60), seed=seed),
