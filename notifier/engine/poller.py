@@ -117,6 +117,8 @@ class Poller:
         Until this is called for the first time, every watch is polled: nobody shares them.
         """
         before, self._held, self._held_until = self._held or {}, epochs, until
+        if epochs is before:
+            return
         for watch in self.watches:
             if epochs.get(watch.cluster.key) != before.get(watch.cluster.key):
                 # Whoever had it meanwhile knows more than we remember.

@@ -5,7 +5,7 @@ On SQLite there is nobody to share with: the same beat then holds everything.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -46,9 +46,11 @@ class Shares:
         self._store = store
         self._poller = poller
         self._well = well
-        self._presence: Presence | None = None
+        self._keys: frozenset[str] | None = None
+        self._fleet = ""
+        self._held: Mapping[str, int] | None = None
+        self._since: float | None = None
         self._until = float("inf")
-        self._held: frozenset[str] = frozenset()
 
     @property
     def lapsed(self) -> bool:
@@ -68,38 +70,38 @@ class Shares:
         Raises:
             StoreError: The store refused; what was held is held as long as the lease lasts.
         """
-        keys = frozenset(watch.cluster.key for watch in self._poller.watches)
+        watches = self._poller.watches
+        keys = frozenset(watch.cluster.key for watch in watches)
         now, began = self._store.now().timestamp(), time.monotonic()
-        before = self._presence
-        fleet = blake2b("\n".join(sorted(keys)).encode(), digest_size=8).hexdigest()
-        presence = Presence(
-            self.seat.name, fleet, self.seat.sinks, __version__, before.started_at if before else now, self._well()
-        )
-
-        budgets = {watch.cluster.project_id: watch.budget for watch in self._poller.watches}
+        self._since = self._since or now
+        last, fresh = self._held, keys != self._keys
+        if fresh:
+            last, self._fleet = None, blake2b("\n".join(sorted(keys)).encode(), digest_size=8).hexdigest()
+        presence = Presence(self.seat.name, self._fleet, self.seat.sinks, __version__, self._since, self._well())
+        budgets = {watch.cluster.project_id: watch.budget for watch in watches}
         found = [Standstill(key, *_why(*stands)) for key, budget in budgets.items() if (stands := budget.standstill)]
 
-        def work(tx: Transaction) -> tuple[dict[str, int], list[Standstill]]:
+        def work(tx: Transaction) -> tuple[Mapping[str, int], list[Standstill]]:
             tx.attend(presence, lease=self.seat.lease, now=now)
-            if before is None or before.fleet != fleet:
+            if fresh:
                 tx.enlist(keys)
-            return tx.share(presence, keys, now), tx.standstills(self.seat.name, found, now)
+            return tx.share(presence, keys, now, last), tx.standstills(self.seat.name, found, now)
 
+        self._held = None  # Unless it is committed: what was claimed in doubt is read again.
         held, heard = await self._store.transact(work)
-        self._presence = presence
+        self._held, self._keys = held, keys
         # Counted from before the transaction began: ours must never last longer than the store's.
         self._until = began + self.seat.lease
-        if before is None or held.keys() != self._held:
-            telemetry.holding(len(held), len(keys))
-        self._held = frozenset(held)
         self._poller.hold(held, self._until)
-        self._divide(held)
+        if held is not last:
+            telemetry.holding(len(held), len(keys))
+            self._divide(held)
         for each in heard:
             if budget := budgets.get(each.project):
                 # Whoever was refused asks again first; the others wait to hear what came of it.
                 budget.hear(each.seconds + 2 * self.seat.beat, FetchError(FetchReason(each.reason), each.detail))
 
-    def _divide(self, held: dict[str, int]) -> None:
+    def _divide(self, held: Mapping[str, int]) -> None:
         """Take of each project's rate what one holds of its clusters: the shares of all replicas add up to the whole."""
         watched, ours = Counter[int](), Counter[int]()
         budgets = {}

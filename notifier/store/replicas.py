@@ -7,7 +7,7 @@ right.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -102,14 +102,24 @@ class Replicas(Lanes):
         if rows:
             self._run(statements.upsert(self._dialect, schema.watch).on_conflict_do_nothing(), rows)
 
-    def share(self, presence: Presence, keys: Collection[str], now: float) -> dict[str, int]:
+    def share(
+        self, presence: Presence, keys: Collection[str], now: float, last: Mapping[str, int] | None = None
+    ) -> Mapping[str, int]:
         """Let go of what is beyond one's share, claim what is missing to it; what one holds then, with the epoch of each.
 
-        ``keys``: all clusters of one's fleet.
+        Args:
+            presence: One's own.
+            keys: All clusters of one's fleet.
+            now: See `Lanes.now`.
+            last: What this has returned before, for the same ``keys``: given back as it is where nothing has changed since.
         """
         instant, name = self.now(now), presence.name
+        counts = self._counts(presence, instant)
+        share = fair(counts, len(keys))[name]
+        # Others can only take away from what is ours, so as many means the very same.
+        if last is not None and counts[name] == share == len(last):
+            return last
         mine = {row.key: row.epoch for row in self._run(select(schema.watch).where(schema.watch.c.owner == name))}
-        share = self._share(presence, len(keys), instant)
         known = sorted(key for key in mine if key in keys)
         kept = {key: mine[key] for key in known[:share]}
         self._drop(name, mine.keys() - kept)
@@ -117,14 +127,15 @@ class Replicas(Lanes):
             kept |= self._claim_watches(name, keys, share - len(kept), instant)
         return kept
 
-    def _share(self, presence: Presence, total: int, instant: float) -> int:
+    def _counts(self, presence: Presence, instant: float) -> dict[str, int]:
+        """How many clusters each living replica of the fleet holds."""
         table, watch = schema.replica, schema.watch
         fleet = select(table.c.name).where(table.c.fleet == presence.fleet, table.c.lease_until > instant)
         held = dict.fromkeys(self._run(fleet).scalars(), 0) | {presence.name: 0}
         for owner, count in self._run(select(watch.c.owner, func.count()).group_by(watch.c.owner)):
             if owner in held:
                 held[owner] = count
-        return fair(held, total)[presence.name]
+        return held
 
     def _drop(self, owner: str, keys: Collection[str]) -> None:
         table = schema.watch

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,10 +33,10 @@ def here(name: str, fleet: str = "all", *, well: bool = True, sinks: tuple[str, 
 
 def beat(
     name: str, keys: frozenset[str] = KEYS, fleet: str = "all", lease: float = 30.0
-) -> Callable[[Transaction], dict[str, int]]:
+) -> Callable[[Transaction], Mapping[str, int]]:
     """One beat of a replica."""
 
-    def work(tx: Transaction) -> dict[str, int]:
+    def work(tx: Transaction) -> Mapping[str, int]:
         tx.attend(here(name, fleet), lease=lease, now=NOW)
         tx.enlist(keys)
         return tx.share(here(name, fleet), keys, NOW)
@@ -44,9 +44,9 @@ def beat(
     return work
 
 
-async def settle_down(store: Store, *names: str) -> dict[str, dict[str, int]]:
+async def settle_down(store: Store, *names: str) -> dict[str, Mapping[str, int]]:
     """Let each beat until all have seen each other."""
-    held: dict[str, dict[str, int]] = {}
+    held: dict[str, Mapping[str, int]] = {}
     for _ in range(3):
         held = {name: await store.transact(beat(name)) for name in names}
     return held
@@ -118,6 +118,19 @@ async def test_more_clusters_than_fit_one_statement_are_shared_as_well(store: St
     await store.transact(beat("b", many))
     await store.transact(beat("a", many))
     assert len(await store.transact(beat("b", many))) == AT_ONCE
+
+
+async def test_a_share_that_did_not_change_is_not_read_again(store: Store) -> None:
+    held = await store.transact(beat("a"))
+    assert await store.transact(lambda tx: tx.share(here("a"), KEYS, NOW, held)) is held
+    await store.transact(beat("b"))
+    fewer = await store.transact(lambda tx: tx.share(here("a"), KEYS, NOW, held))
+    assert len(fewer) == 5
+    await store.transact(beat("b"))
+    await store.transact(lambda tx: tx.attend(here("a"), lease=GONE, now=NOW))
+    await store.transact(beat("c"))
+    await store.transact(lambda tx: tx.attend(here("a"), lease=30.0, now=NOW))
+    assert await store.transact(lambda tx: tx.share(here("a"), KEYS, NOW, fewer)) != fewer, "another has taken some"
 
 
 async def test_people_see_who_is_at_work_with_what(store: Store) -> None:
