@@ -442,6 +442,6 @@ async def test_replicas_share_the_rate_of_a_sink(store: Store) -> None:
         await store.transact(tell(name))
     began = time.monotonic()
     async with serving(outlet(store, sinks[0], rate=20.0)), serving(outlet(store, sinks[1], rate=20.0)):
-        await eventually(settled(store, count=10))
+        await eventually(settled(store, count=24), within=30)
     told = sum(len(sink.heard) for sink in sinks)
     assert told <= (time.monotonic() - began) * 20 + 2
