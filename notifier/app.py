@@ -164,8 +164,6 @@ class Crew:
             OSError: Nothing can listen where the status page should.
         """
         self._ticked = asyncio.get_running_loop().time()
-        await self.shares.attend()
-        await self._retire()
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
@@ -173,6 +171,10 @@ class Crew:
             self.web = await self._open.enter_async_context(
                 Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
             )
+        # Last of what may fail: who holds clusters must poll them.
+        self._open.push_async_callback(self.shares.leave)
+        await self.shares.attend()
+        await self._retire()
         if self.settings.store.startswith("postgresql:"):
             hints = asyncio.create_task(listen(self.settings.store, self.dispatcher.told), name="hints")
             self._open.callback(hints.cancel)

@@ -114,7 +114,10 @@ class Shares:
                 budget.share(ours[key] / watched[key])
 
     async def leave(self) -> None:
-        """Let go of everything, so that nobody has to wait for the lease to end."""
+        """Let go of everything, so that nobody has to wait for the lease to end. May be called twice."""
+        if self._held is None and self.lapsed:
+            return
+        self._held, self._until = None, float("-inf")
         self._poller.hold({}, 0.0)
         try:
             await self._store.transact(lambda tx: tx.leave(self.seat.name))
