@@ -20,6 +20,7 @@ from notifier.engine.record import record
 from notifier.sinks.contract import Sink
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
+from notifier.store.session import moment
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -178,6 +179,8 @@ class Outlet:
             await self._settle(claim, outcome, claimed_at + self.settings.lease)
         except Fenced:
             telemetry.fenced("delivery", claim.delivery)
+            # Whoever was stopped so long that it was taken over has seen nothing of the sink. A pause that holds is found again.
+            self.state = SinkState()
         except StoreError as error:
             # The lease runs out and the message is tried again with the same id.
             telemetry.store_failed(f"outlet {self.settings.name}", str(error))
@@ -242,7 +245,11 @@ class Outlet:
             return
         probed = self.state.paused
         verdict = self._judge(claim, outcome, now)
+        state = self.state
         await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, at, probed=probed), until)
+        if state.paused:
+            ends = "someone acts" if state.paused_until is None else f"{moment(state.paused_until):%Y-%m-%d %H:%M:%S} UTC"
+            telemetry.sink_paused(self.settings.name, ends, outcome.reason, outcome.detail)
         said = "dead" if isinstance(verdict, Bury) else f"again at {verdict.at:%Y-%m-%d %H:%M:%S} UTC"
         telemetry.delivery_failed(
             self.settings.name,
@@ -270,8 +277,6 @@ class Outlet:
         else:
             until = None if hold.until is None else hold.until.timestamp()
             self.state = SinkState(failures, paused=True, paused_until=until, reason=error.reason, detail=error.detail)
-            said = "someone acts" if hold.until is None else f"{hold.until:%Y-%m-%d %H:%M:%S} UTC"
-            telemetry.sink_paused(self.settings.name, said, error.reason, error.detail)
         return judge(
             error,
             self.settings.policy,

@@ -10,7 +10,7 @@ from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving
 from notifier.domain import render as words
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.retry import Policy
+from notifier.domain.retry import BREAK_AFTER, Policy
 from notifier.engine import dispatcher as engine
 from notifier.engine import record as recording
 from notifier.store.errors import Fenced, StoreError
@@ -321,7 +321,7 @@ async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
     store: Store, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = Sink()
-    served = outlet(store, sink, lease=0.4)
+    served = outlet(store, sink, lease=2.0)
     arrive, sick = served._arrived, [True]
 
     def arrived(tx: object, *facts: object, **more: object) -> None:
@@ -445,3 +445,16 @@ async def test_replicas_share_the_rate_of_a_sink(store: Store) -> None:
         await eventually(settled(store, count=24), within=30)
     told = sum(len(sink.heard) for sink in sinks)
     assert told <= (time.monotonic() - began) * 20 + 2
+
+
+async def test_a_replica_that_was_stopped_and_taken_over_does_not_take_the_sink_to_be_down(store: Store) -> None:
+    """When it wakes, everything that it had under way has timed out; that is its own fault, not the sink's."""
+    await store.transact(tell())
+    served = outlet(store, Sink(lambda _: fails()))
+    await store.transact(lambda tx: tx.enrol("team", "", 0.0))
+    [claim] = await store.transact(lambda tx: tx.claim("team", "us", 1, lease=-1.0, now=time.time()))
+    await store.transact(lambda tx: tx.claim("team", "another", 1, lease=30.0, now=time.time()))
+    served.state = SinkState(BREAK_AFTER - 1)
+    await served._serve(claim, time.monotonic())
+    assert served.state == SinkState()
+    assert (await store.transact(lambda tx: tx.sinks()))["team"] == SinkState()
