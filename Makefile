@@ -19,7 +19,7 @@ fix: install
 	.venv/bin/ruff check --fix notifier tests && .venv/bin/ruff format notifier tests
 
 bench: install
-	$(PY) tests/benchmarks/poll.py
+	$(PY) tests/benchmarks/poll.py && $(PY) tests/benchmarks/replicas.py
 
 chaos: install
 	$(PY) tests/chaos/chaos.py

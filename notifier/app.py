@@ -2,6 +2,8 @@
 
 A ``Crew`` is everything built from one configuration around an open store: sources, poller, clock, sinks, outlets, web. It is
 built whole before it starts, so a reload whose building fails leaves the crew at work untouched.
+
+Long, because what is built is wired here and nowhere else.
 """
 
 import asyncio
@@ -11,9 +13,10 @@ import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Self, cast
 
 import aiohttp
@@ -21,7 +24,6 @@ from pydantic import BaseModel, SecretStr
 
 from notifier import config, telemetry
 from notifier.config import ProjectSettings, Settings, SinkEntry
-from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
 from notifier.domain.reminders import look_every
@@ -32,6 +34,7 @@ from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.listeners import Listeners
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.engine.reminding import Reminding
+from notifier.engine.shares import LEASE, Seat, Shares
 from notifier.engine.tidying import Tidying
 from notifier.outbound import open_session
 from notifier.sinks import registry
@@ -42,8 +45,8 @@ from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.regions import endpoint_of
 from notifier.sources.signing import Keys
 from notifier.store.errors import StoreError
+from notifier.store.postgres import listen
 from notifier.store.store import Store
-from notifier.store.transaction import Transaction
 from notifier.web.health import Health
 from notifier.web.server import Web
 
@@ -85,6 +88,8 @@ class Crew:
 
     settings: Settings
     store: Store
+    lease: float = LEASE
+    """Seconds after which another replica takes over what this one holds, if it falls silent."""
 
     async def __aenter__(self) -> Self:
         await self.build()
@@ -120,15 +125,16 @@ class Crew:
         settings = self.settings
         self.session = await self._open.enter_async_context(open_session(total=settings.poll.timeout))
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
-        owner = f"{socket.gethostname()}/{os.getpid()}"
+        # Never used again, not even by a process of the same number in a container of the same name.
+        owner = f"{socket.gethostname()}/{os.getpid()}/{token_hex(3)}"
         outlets, holdings, self.listeners = [], {}, Listeners()
-        paces, desk = Paces(), StoreDesk(self.store)
+        paces, desk, clock = Paces(), StoreDesk(self.store), self.store.now
         for entry in settings.sinks:
-            around = Surroundings(entry.name, self.session, entry.timeout, entry.words, page_of(settings), paces, desk)
+            around = Surroundings(entry.name, self.session, entry.timeout, entry.words, page_of(settings), paces, desk, clock)
             sink = await self._open.enter_async_context(build_sink(entry, around))
             if isinstance(sink, Listening):
                 self.listeners.add(entry.name, sink)
-            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
+            outlets.append(Outlet(outlet_settings(entry, self.lease), sink, self.store, owner))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
@@ -137,16 +143,25 @@ class Crew:
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
         audience = Audience(settings.routes, holdings)
         self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
+        seat = Seat(owner, tuple(entry.name for entry in settings.sinks), self.lease)
+        self.shares = Shares(seat, self.store, self.poller, lambda: not self.health().problems)
+        self.tidying = Tidying(self.store, frozenset(self.dispatcher.outlets))
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
-        self.clock.every(HOURLY, Tidying(self.store).tidy)
+        self.clock.every(seat.beat, self.shares.beat)
+        self.clock.every(HOURLY, self.tidying.tidy)
         if (every := look_every(settings.routes)) is not None:
             self.clock.every(every, Reminding(self.store, audience, self.dispatcher.told).remind)
 
     def _watches(self, project: ProjectSettings) -> list[Watch]:
         timeout = self.settings.poll.timeout
         source = HuaweiCss(
-            self.session, endpoint(project), project.project_id, credentials_of(project, self.metadata), timeout=timeout
+            self.session,
+            endpoint(project),
+            project.project_id,
+            credentials_of(project, self.metadata),
+            clock=self.store.now,
+            timeout=timeout,
         )
         budget = Budget(self.settings.poll.rate)
         # Four polls without a good answer are a gap in what we saw.
@@ -160,8 +175,7 @@ class Crew:
         Raises:
             OSError: Nothing can listen where the status page should.
         """
-        names = frozenset(self.dispatcher.outlets)
-        await self.store.transact(lambda tx: _retire(tx, names))
+        self._ticked = asyncio.get_running_loop().time()
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
@@ -169,7 +183,13 @@ class Crew:
             self.web = await self._open.enter_async_context(
                 Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
             )
-        self._ticked = asyncio.get_running_loop().time()
+        # Last of what may fail: who holds clusters must poll them.
+        self._open.push_async_callback(self.shares.leave)
+        await self.shares.attend()
+        await self.tidying.retire()
+        if self.settings.store.startswith("postgresql:"):
+            hints = asyncio.create_task(listen(self.settings.store, self.dispatcher.told), name="hints")
+            self._open.callback(hints.cancel)
         self.dispatcher.start()
         self.listeners.start()
         self.clock.start()
@@ -179,6 +199,7 @@ class Crew:
         self.clock.stop()
         await self.poller.stop()
         await self.listeners.stop()
+        await self.shares.leave()
         await self.dispatcher.stop(GRACE)
         await self.close()
 
@@ -195,14 +216,17 @@ class Crew:
         """Whether the loops make progress, and what is wrong."""
         late = asyncio.get_running_loop().time() - self._ticked > SILENT
         problems = ["the clock stands still"] if late else []
-        now, stale = datetime.now(UTC), self.settings.poll.idle * SILENT
+        if self.shares.lapsed:
+            problems.append("the store has not been reached for so long that nothing is polled")
+        now, stale = self.store.now(), self.settings.poll.idle * SILENT
+        ours = [watch for watch in self.poller.watches if self.poller.holds(watch)]
         details = [
             f"{watch.cluster.name}: no good answer {_since(watch.polled_at)}"
-            for watch in self.poller.watches
+            for watch in ours
             if watch.failures and (watch.polled_at is None or (now - watch.polled_at).total_seconds() > stale)
         ]
         if details:
-            problems.append(f"{len(details)} of {len(self.poller.watches)} clusters cannot be polled")
+            problems.append(f"{len(details)} of {len(ours)} clusters cannot be polled")
         problems += [
             f"sink {name} is paused: {outlet.state.reason}"
             for name, outlet in self.dispatcher.outlets.items()
@@ -213,14 +237,6 @@ class Crew:
 
 def _since(moment: datetime | None) -> str:
     return "since the start" if moment is None else f"since {moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _retire(tx: Transaction, names: frozenset[str]) -> None:
-    """Give up what is owed to sinks that are no longer configured; it can be sent again once they are back."""
-    for name in {sink for sink, _ in tx.counts()} - names:
-        now = datetime.now(UTC).timestamp()
-        while tx.expire(name, now + 1, now, reason=DeliveryReason.REMOVED, detail="the sink is no longer in the configuration"):
-            pass
 
 
 def page_of(settings: Settings) -> str | None:
@@ -235,7 +251,7 @@ def build_sink(entry: SinkEntry, surroundings: Surroundings) -> Sink:
     return kind.sink(settings, surroundings)
 
 
-def outlet_settings(entry: SinkEntry) -> OutletSettings:
+def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
     """How a sink is served."""
     return OutletSettings(
         name=entry.name,
@@ -244,6 +260,7 @@ def outlet_settings(entry: SinkEntry) -> OutletSettings:
         rate=entry.rate,
         policy=entry.policy,
         fingerprint=fingerprint(entry.type, entry.settings),
+        lease=lease,
     )
 
 
@@ -279,8 +296,8 @@ def credentials_of(project: ProjectSettings, session: aiohttp.ClientSession) -> 
     return FromMetadata(session) if given.origin == "metadata" else FromEnvironment()
 
 
-async def run(path: Path) -> None:
-    """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+async def run(path: Path, *, lease: float = LEASE) -> None:
+    """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again. ``lease``: see `Crew`.
 
     Raises:
         ConfigError, StoreError, OSError: It could not start.
@@ -290,7 +307,7 @@ async def run(path: Path) -> None:
     store = Store(settings.store).open()
     try:
         signals = _Signals()
-        crew = await Crew(settings, store).__aenter__()
+        crew = await Crew(settings, store, lease).__aenter__()
         telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
         try:
             while await signals.next() == signal.SIGHUP:
@@ -309,7 +326,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         settings = load(path)
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
-        fresh = await Crew(settings, store).build()
+        fresh = await Crew(settings, store, crew.lease).build()
     except (config.ConfigError, StoreError, OSError, ValueError) as error:
         telemetry.reloaded(str(error))
         return crew
@@ -320,7 +337,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store).__aenter__()
+        return await Crew(crew.settings, store, crew.lease).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from notifier import __version__, cli_accuracy, cli_people
+from notifier import __version__, cli_accuracy, cli_people, cli_replicas
 from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
@@ -228,6 +228,7 @@ main.add_command(cli_accuracy.accuracy)
 main.add_command(cli_people.explain)
 main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)
+main.add_command(cli_replicas.replicas)
 
 
 def _delivery_line(row: Mapping[str, Any]) -> str:

@@ -5,9 +5,7 @@ address and with the token of the same configuration.
 """
 
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -50,6 +48,9 @@ class Ledger(Protocol):
     async def expire(self, ids: Sequence[str]) -> list[str]:
         """End silences now; the ids of those that held."""
 
+    async def replicas(self) -> Rows:
+        """Who is at work, and who polls which cluster."""
+
 
 class Local:
     """The store itself."""
@@ -70,7 +71,8 @@ class Local:
 
     async def retry(self, ids: Sequence[str] | None = None, *, sink: str | None = None) -> list[str]:
         """See `Ledger`."""
-        return await self._store.transact(lambda tx: tx.resend(time.time(), ids=ids, sink=sink))
+        now = self._store.now().timestamp()
+        return await self._store.transact(lambda tx: tx.resend(now, ids=ids, sink=sink))
 
     async def story(self, event: str) -> Rows:
         """See `Ledger`."""
@@ -84,20 +86,26 @@ class Local:
 
     async def silences(self, *, over: bool = False) -> Rows:
         """See `Ledger`."""
-        now = datetime.now(UTC)
+        now = self._store.now()
         found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=over))
         return [dict(shapes.silence_json(silence, now)) for silence in found]
 
     async def silence(self, wish: Mapping[str, object]) -> Rows:
         """See `Ledger`."""
-        now = datetime.now(UTC)
+        now = self._store.now()
         silence = Silencing.model_validate_json(json.dumps(wish)).silence(now)
         await self._store.transact(lambda tx: tx.silence(silence))
         return [dict(shapes.silence_json(silence, now))]
 
     async def expire(self, ids: Sequence[str]) -> list[str]:
         """See `Ledger`."""
-        return await self._store.transact(lambda tx: tx.expire_silences(ids, datetime.now(UTC)))
+        now = self._store.now()
+        return await self._store.transact(lambda tx: tx.expire_silences(ids, now))
+
+    async def replicas(self) -> Rows:
+        """See `Ledger`."""
+        now = self._store.now().timestamp()
+        return [dict(shapes.replica_json(row)) for row in await self._store.transact(lambda tx: tx.replicas(now))]
 
 
 async def read(path: Path, question: Callable[[Ledger], Awaitable[T]]) -> T:

@@ -142,7 +142,8 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     if _SECONDS.fullmatch(value):
         seconds = float(value)
     elif (date := http_date(value)) is not None:
-        seconds = (date - now).total_seconds()
+        # By the clock of whoever named the date, where it says what that shows.
+        seconds = (date - (http_date(headers.get("Date", "")) or now)).total_seconds()
     else:
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)

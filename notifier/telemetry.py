@@ -38,6 +38,8 @@ _lateness = Histogram(
 )
 _reloads = Gauge("notifier_config_last_reload_successful", "1 if the configuration in use is the file's.", registry=registry)
 _store_failures = Counter("notifier_store_failures", "Transactions that the store refused.", registry=registry)
+_held = Gauge("notifier_clusters_held", "Clusters that this replica polls; the others are another's.", registry=registry)
+_fenced = Counter("notifier_fenced", "Writes refused since another replica had taken over.", ["what"], registry=registry)
 
 log = structlog.get_logger("notifier")
 
@@ -162,6 +164,11 @@ def sink_paused(sink: str, until: str, reason: str, detail: str) -> None:
     log.error("sink paused", action="sink.paused", sink=sink, until=until, reason=reason, detail=detail)
 
 
+def sink_stands(sink: str, *, paused: bool) -> None:
+    """Another replica has paused a sink, or has found that it works again."""
+    _sinks_paused.labels(sink).set(paused)
+
+
 def sink_recovered(sink: str) -> None:
     """A sink works again."""
     _sinks_paused.labels(sink).set(0)
@@ -172,6 +179,18 @@ def store_failed(what: str, detail: str) -> None:
     """The store refused a transaction."""
     _store_failures.inc()
     log.error("store failed", action="store.failed", what=what, detail=detail)
+
+
+def holding(held: int, watched: int) -> None:
+    """So many of the clusters are this replica's to poll from now on."""
+    _held.set(held)
+    log.info("share changed", action="shares.changed", held=held, watched=watched)
+
+
+def fenced(what: str, subject: str) -> None:
+    """Another replica had taken over, so what we were about to write was not written; ``what``: ``poll`` or ``delivery``."""
+    _fenced.labels(what).inc()
+    log.warning("taken over by another replica", action="fenced", what=what, subject=subject)
 
 
 def listening_failed(sink: str, detail: str, wait: float) -> None:

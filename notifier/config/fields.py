@@ -196,7 +196,10 @@ def _store(secret: SecretStr) -> SecretStr:
         raise refused("the store's URL has an unknown scheme", "write postgresql://user@host/database")
     try:
         known = (scheme == "sqlite" and rest.startswith("/") and len(rest) > 1) or (
-            scheme == "postgresql" and len(rest) > 1 and urlsplit(text).port != 0
+            # Several hosts may be named, each with a port of its own.
+            scheme == "postgresql"
+            and len(rest) > 1
+            and all(urlsplit(f"//{host}").port != 0 for host in urlsplit(text).netloc.rpartition("@")[2].split(","))
         )
     except ValueError:
         known = False

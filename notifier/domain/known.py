@@ -6,6 +6,7 @@ High-water marks only: what has been told stays told, whatever later answers say
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from notifier.domain.course import Course
 from notifier.domain.model import Action, Nodes, Outage, Stage, Status, Task, TaskFacts
@@ -90,6 +91,7 @@ class KnownTask:
         )
 
 
+@lru_cache(maxsize=4096)
 def _brief(stage: Stage) -> Stage:
     prose = stage.description[:LONGEST_PROSE] if stage.status in TOLD_OF else ""
     if prose == stage.description and len(stage.name) <= LONGEST_NAME:

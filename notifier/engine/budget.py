@@ -25,6 +25,7 @@ class Budget:
     """``rate`` requests a second, evenly spread, for one project."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
         self._gap = 1.0 / rate
         self._clock = clock
         self._next = 0.0
@@ -33,6 +34,24 @@ class Budget:
         self._blocked_until = 0.0
         self._blocked_by: FetchError | None = None
         self._blocks = 0
+        self._heard = False
+
+    @property
+    def standstill(self) -> tuple[float, FetchError] | None:
+        """For how many seconds the project is to be left alone still, and why, if we have found that out ourselves."""
+        left = self._blocked_until - self._clock()
+        return None if self._heard or self._blocked_by is None or left <= 0 else (left, self._blocked_by)
+
+    def hear(self, seconds: float, error: FetchError) -> None:
+        """Leave the project alone for so many seconds, since another replica was told to."""
+        until = self._clock() + seconds
+        if until > self._blocked_until:
+            self._blocked_until, self._blocked_by, self._heard = until, error, True
+            self._proved = self._proved and error.reason is not FetchReason.REFUSED
+
+    def share(self, part: float) -> None:
+        """Take only ``part`` (above 0, up to 1) of the rate from now on: other replicas take the rest."""
+        self._gap = 1.0 / (self._rate * part)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -91,4 +110,5 @@ class Budget:
         self._blocks += 1
         self._blocked_until = now + seconds
         self._blocked_by = error
+        self._heard = False
         self._proved = self._proved and error.reason is not FetchReason.REFUSED

@@ -9,24 +9,27 @@ import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
+from notifier.engine.record import record
 from notifier.sinks.contract import Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
+from notifier.store.session import moment
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
 LEASE = 30.0
 """Seconds a claimed lane is ours. A send may take at most 0.4 of it, so that it has surely ended before another takes over."""
 
-LONGEST_SEND = 0.4 * LEASE
+LONGEST_SEND = 0.4
+"""Of the lease, how much a send may take."""
 
 LOOK = 1.0
 """Seconds after which an outlet looks for work though nobody woke it: another replica may have left some."""
@@ -48,6 +51,7 @@ class OutletSettings:
     rate: float | None = None
     policy: Policy = field(default_factory=Policy)
     fingerprint: str = ""
+    lease: float = LEASE
 
 
 class Outlet:
@@ -63,6 +67,8 @@ class Outlet:
         self._wake = asyncio.Event()
         self._stopping = False
         self._sends: set[asyncio.Task[None]] = set()
+        self._lanes: set[str] = set()
+        self._doubts = store.doubts
         self._next_sweep = 0.0
 
     def wake(self) -> None:
@@ -77,7 +83,7 @@ class Outlet:
             self._wake.clear()
             try:
                 if not enrolled:
-                    self.state = await self._store.transact(lambda tx: tx.enrol(name, fingerprint, time.time()))
+                    self.state = await self._store.transact(lambda tx: tx.enrol(name, fingerprint, self._now()))
                     enrolled = True
                 rest = await self._round()
             except StoreError as error:
@@ -106,36 +112,60 @@ class Outlet:
 
     async def _round(self) -> float:
         """Claim what there is room for and start sending it; seconds to rest."""
-        now, settings, state = time.time(), self.settings, self.state
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP
+        now, settings, state = self._now(), self.settings, self.state
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + SWEEP
             await self._store.transact(lambda tx: self._give_up(tx, now))
+        if self._doubts != self._store.doubts:
+            doubts, lanes = self._store.doubts, frozenset(self._lanes)
+            await self._store.transact(lambda tx: tx.disown(settings.name, self._owner, lanes))
+            self._doubts = doubts
         if state.paused and (state.paused_until is None or now < state.paused_until):
             # Whoever sends again, or another replica, may have ended the pause in the store.
             self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
             return LOOK if self.state.paused else 0.0
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
-        if settings.rate is not None:
-            wait = self._pace.wait()
-            if wait > 0:
-                return wait
-            room = min(room, 1)
+        if settings.rate is not None and (wait := self._pace.wait()) > 0:
+            return wait
         if room <= 0:
             return LOOK
-        claims = await self._store.transact(
-            lambda tx: tx.claim(
-                settings.name, self._owner, room, lease=LEASE, now=now, early=state.paused, urgent_first=settings.rate is not None
-            )
-        )
+        # Before the claim: our lease must never last longer in our eyes than in the store's.
+        claimed_at = time.monotonic()
+        claims, self.state, wait = await self._store.transact(lambda tx: self._claim(tx, room, now))
+        if self.state.paused is not state.paused:
+            telemetry.sink_stands(settings.name, paused=self.state.paused)
+        if wait:
+            return wait
         # Another sink of the same pace may have taken the turn meanwhile; the next is ours then.
         turn = self._pace.take(1 / settings.rate) if claims and settings.rate is not None else 0.0
         for claim in claims:
-            self._spawn(self._serve(claim, time.monotonic(), turn))
+            self._spawn(self._serve(claim, claimed_at, turn))
         if claims:
-            return 0.0 if len(self._sends) < settings.concurrency and not state.paused else LOOK
+            return 0.0 if len(self._sends) < settings.concurrency and not self.state.paused else LOOK
         due = await self._store.transact(lambda tx: tx.next_due(settings.name))
         return LOOK if due is None else min(max(due - now, 0.01), LOOK)
+
+    def _claim(self, tx: Transaction, room: int, now: float) -> tuple[list[Claim], SinkState, float]:
+        """Claim where neither the sink's rate nor a pause forbids it, whichever replica knows of it; seconds to wait if so."""
+        settings, state = self.settings, self.state
+        standing, wait = tx.admit(settings.name, now, limited=settings.rate is not None)
+        if standing.paused or state.paused:
+            # Another replica has paused it, has ended the pause, or has begun to probe.
+            state = standing
+        if wait:
+            return [], state, min(wait, LOOK)
+        room = 1 if state.paused or settings.rate is not None else room
+        how = {"early": state.paused, "urgent_first": settings.rate is not None}
+        claims = tx.claim(settings.name, self._owner, room, lease=settings.lease, now=now, **how)
+        if claims and state.paused:
+            tx.probing(settings.name, settings.lease, now)
+        if claims and settings.rate is not None:
+            tx.took_turn(settings.name, 1 / settings.rate, now)
+        return claims, state, 0.0
+
+    def _now(self) -> float:
+        return self._store.now().timestamp()
 
     def _give_up(self, tx: Transaction, now: float) -> int:
         limit = self.settings.policy.give_up_after
@@ -150,17 +180,22 @@ class Outlet:
 
     async def _serve(self, claim: Claim, claimed_at: float, turn: float) -> None:
         """Send one message, in ``turn`` seconds, and settle it."""
+        self._lanes.add(claim.lane)
         try:
             await asyncio.sleep(turn)
             outcome = await self._send(claim, claimed_at)
-            await self._settle(claim, outcome)
+            await self._settle(claim, outcome, claimed_at + self.settings.lease)
         except Fenced:
-            telemetry.store_failed(f"outlet {self.settings.name}", f"lane {claim.lane} was taken over")
+            telemetry.fenced("delivery", claim.delivery)
+            # Whoever was stopped so long that it was taken over has seen nothing of the sink. A pause that holds is found again.
+            self.state = SinkState()
         except StoreError as error:
             # The lease runs out and the message is tried again with the same id.
             telemetry.store_failed(f"outlet {self.settings.name}", str(error))
         except Exception as error:  # noqa: BLE001 - likewise; nobody else would hear of it
             telemetry.fault(f"settling {claim.delivery}", error)
+        finally:
+            self._lanes.discard(claim.lane)
 
     async def _send(self, claim: Claim, claimed_at: float) -> Receipt | DeliveryError:
         try:
@@ -168,7 +203,11 @@ class Outlet:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next message must not wait for it
             telemetry.fault(f"render of {claim.event.id}", error)
             return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, f"could not be put into words: {type(error).__name__}")
-        timeout = min(self.settings.timeout, LONGEST_SEND, LEASE / 2 - (time.monotonic() - claimed_at))
+        lease = self.settings.lease
+        timeout = min(self.settings.timeout, LONGEST_SEND * lease, lease / 2 - (time.monotonic() - claimed_at))
+        if timeout <= 0:
+            # Nothing was sent. We may have been stopped for long, and then somebody else is sending it.
+            return DeliveryError(Outcome.RETRY, DeliveryReason.INTERRUPTED, "too much of the lease was over to send it")
         try:
             async with asyncio.timeout(timeout):
                 return await self._tell(message, claim.last)
@@ -197,24 +236,30 @@ class Outlet:
             may_repeat=claim.uncertain,
             skipped=claim.skipped,
             # A reminder says how long it lasts; like all it says, that is the same at every try.
-            now=claim.created_at if claim.reminder else datetime.now(UTC),
+            now=claim.created_at if claim.reminder else self._store.now(),
             progress=claim.progress,
             reminder=claim.reminder,
         )
 
-    async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError) -> None:
-        now = datetime.now(UTC)
+    async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
+        now = self._store.now()
+        at = now.timestamp()
         if isinstance(outcome, Receipt):
             # Only a pause held the others back; a failure or two did not, and must not cut short what each waits for itself.
             recovered = self.state.paused
             self.state = SinkState()
-            await self._store.transact(lambda tx: self._arrived(tx, claim, outcome, now.timestamp(), recovered=recovered))
+            await record(self._store, claim, lambda tx: self._arrived(tx, claim, outcome, at, recovered=recovered), until)
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
             if recovered:
                 telemetry.sink_recovered(self.settings.name)
             return
+        probed = self.state.paused
         verdict = self._judge(claim, outcome, now)
-        await self._store.transact(lambda tx: self._failed(tx, claim, outcome, verdict, now.timestamp()))
+        state = self.state
+        await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, at, probed=probed), until)
+        if state.paused:
+            ends = "someone acts" if state.paused_until is None else f"{moment(state.paused_until):%Y-%m-%d %H:%M:%S} UTC"
+            telemetry.sink_paused(self.settings.name, ends, outcome.reason, outcome.detail)
         said = "dead" if isinstance(verdict, Bury) else f"again at {verdict.at:%Y-%m-%d %H:%M:%S} UTC"
         telemetry.delivery_failed(
             self.settings.name,
@@ -229,7 +274,7 @@ class Outlet:
         tx.delivered(claim, receipt, now)
         if recovered:
             # The others waited because the sink was down, not because of what they say.
-            tx.mark(self.settings.name, self.state)
+            tx.mark(self.settings.name, self.state, recovered=True)
             tx.hasten(self.settings.name, now)
 
     def _judge(self, claim: Claim, error: DeliveryError, now: datetime) -> TryAgain | Bury:
@@ -242,8 +287,6 @@ class Outlet:
         else:
             until = None if hold.until is None else hold.until.timestamp()
             self.state = SinkState(failures, paused=True, paused_until=until, reason=error.reason, detail=error.detail)
-            said = "someone acts" if hold.until is None else f"{hold.until:%Y-%m-%d %H:%M:%S} UTC"
-            telemetry.sink_paused(self.settings.name, said, error.reason, error.detail)
         return judge(
             error,
             self.settings.policy,
@@ -253,7 +296,9 @@ class Outlet:
             now=now,
         )
 
-    def _failed(self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, now: float) -> None:
+    def _failed(
+        self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, now: float, *, probed: bool
+    ) -> None:
         said = {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
         if isinstance(verdict, Bury) and claim.earlier and error.receipt is None and verdict.reason is not DeliveryReason.EXPIRED:
             tx.parted(claim, now, **said)
@@ -270,7 +315,7 @@ class Outlet:
                 receipt=error.receipt,
                 **said,
             )
-        tx.mark(self.settings.name, self.state)
+        tx.mark(self.settings.name, self.state, recovered=probed)
 
 
 def _checked(receipt: object) -> Receipt:

@@ -7,11 +7,12 @@ byte, is neither parsed nor written.
 import asyncio
 import heapq
 import itertools
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from notifier import telemetry
 from notifier.domain.diff import Remark, diff
@@ -27,7 +28,7 @@ from notifier.engine.budget import Budget
 from notifier.engine.library import Library
 from notifier.engine.reminding import drop_ended
 from notifier.sources.contract import Source
-from notifier.store.errors import StoreError
+from notifier.store.errors import Fenced, StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -39,6 +40,9 @@ JITTER = 0.1
 
 LONGEST_BACKOFF = 60.0
 """Seconds between polls of a cluster that fails, at the most, whatever its cadence: that it works again is news."""
+
+ELSEWHERE = 2.0
+"""Seconds until a cluster that another replica polls is looked at again: it may have become ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class Poller:
         self._cadence = cadence
         self._told = told
         self._library = Library()
+        self._held: Mapping[str, int] | None = None
+        self._held_until = math.inf
         self._order = itertools.count()
         now = time.monotonic()
         # The first round is spread over one active interval: a start must not be a burst.
@@ -129,6 +135,23 @@ class Poller:
         self._due = [(now + random.random() * spread, next(self._order), watch) for watch in self.watches]  # noqa: S311 - jitter
         heapq.heapify(self._due)
         self._polls: set[asyncio.Task[None]] = set()
+
+    def hold(self, epochs: Mapping[str, int], until: float) -> None:
+        """Poll only these clusters, by key with the epoch of each, up to ``until`` by the monotonic clock.
+
+        Until this is called for the first time, every watch is polled: nobody shares them.
+        """
+        before, self._held, self._held_until = self._held or {}, epochs, until
+        if epochs is before:
+            return
+        for watch in self.watches:
+            if epochs.get(watch.cluster.key) != before.get(watch.cluster.key):
+                # Whoever had it meanwhile knows more than we remember.
+                watch.forget()
+
+    def holds(self, watch: Watch) -> bool:
+        """Whether a cluster is ours to poll."""
+        return self._held is None or (watch.cluster.key in self._held and time.monotonic() < self._held_until)
 
     def delay(self) -> float:
         """Seconds until the next poll is due; below zero if one is late."""
@@ -141,6 +164,9 @@ class Poller:
         now = time.monotonic()
         while self._due and self._due[0][0] <= now and len(self._polls) < MOST_IN_FLIGHT:
             due, _, watch = heapq.heappop(self._due)
+            if not self.holds(watch):
+                heapq.heappush(self._due, (now + ELSEWHERE, next(self._order), watch))
+                continue
             task = asyncio.create_task(self._turn(watch, now - due), name=f"poll {watch.cluster.name}")
             self._polls.add(task)
             task.add_done_callback(self._polls.discard)
@@ -155,6 +181,9 @@ class Poller:
     async def _turn(self, watch: Watch, lateness: float) -> None:
         try:
             await self.poll(watch, lateness)
+        except Fenced:
+            watch.forget()
+            telemetry.fenced("poll", watch.cluster.name)
         except StoreError as error:
             watch.forget()
             telemetry.store_failed("poll", str(error))
@@ -177,8 +206,10 @@ class Poller:
         Raises:
             StoreError: What was new could not be committed; the next poll sees it again.
         """
+        # Read before asking: an answer counts only if the cluster was ours all the while.
+        epoch = None if self._held is None else self._held.get(watch.cluster.key, -1)
         snapshots, failure, good = await self._ask(watch)
-        now = datetime.now(UTC)
+        now = self._store.now()
         if failure is not None:
             watch.failures += 1
             telemetry.poll_failed(watch.cluster.name, failure.reason, failure.detail)
@@ -187,7 +218,8 @@ class Poller:
             watch.polled_at = now
         applied = None
         if snapshots or failure is not None or watch.outage or watch.due(good, now):
-            applied = await self._store.transact(lambda tx: self._apply(tx, watch, (snapshots, failure, good), now))
+            asked = (snapshots, failure, good)
+            applied = await self._store.transact(lambda tx: self._apply(tx, watch, asked, now, epoch=epoch))
             known = applied.known
             watch.check_at = applied.check_at
             watch.unsettled = frozenset(action for action in Action if known.unsettled(action))
@@ -224,7 +256,7 @@ class Poller:
                 watch.asked.pop(action, None)
                 continue
             good[action] = watch.good_at.get(action)
-            watch.good_at[action] = datetime.now(UTC)
+            watch.good_at[action] = self._store.now()
             watch.asked[action] = now
             watch.bodies[action] = answer.body
             if answer.snapshot is not None:
@@ -232,13 +264,20 @@ class Poller:
         return snapshots, failure, good
 
     def _apply(
-        self, tx: Transaction, watch: Watch, asked: tuple[Sequence[Snapshot], FetchError | None, Good], now: datetime
+        self,
+        tx: Transaction,
+        watch: Watch,
+        asked: tuple[Sequence[Snapshot], FetchError | None, Good],
+        now: datetime,
+        *,
+        epoch: int | None,
     ) -> Applied:
         """The whole of a poll's transaction; on the store's thread, so nothing here may touch the loop.
 
         If somebody else has saved the cluster since it became known to us, nothing is written (`Fenced`).
         """
         cluster, (snapshots, failure, good) = watch.cluster, asked
+        tx.guard(cluster.key, epoch)
         before, version = watch.known or tx.known(cluster)
         known = before
         events: list[Event] = []

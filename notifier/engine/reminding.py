@@ -1,7 +1,7 @@
 """The calendar work that reminds: looks which conditions last, owes reminders where they are due, drops what is over."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from notifier import telemetry
 from notifier.domain.known import Known
@@ -25,7 +25,7 @@ class Reminding:
     async def remind(self) -> None:
         """Look once. A store that fails is looked at again the next time."""
         try:
-            owed = await self._store.transact(lambda tx: self.plan(tx, datetime.now(UTC)))
+            owed = await self._store.transact(lambda tx: self.plan(tx, self._store.now()))
         except StoreError as error:
             telemetry.store_failed("reminders", str(error))
             return

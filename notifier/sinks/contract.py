@@ -4,7 +4,9 @@ A sink is a module with two names: ``Settings`` (a `SinkSettings`) and ``Sink`` 
 name is the configuration's ``type``. See ``docs/how-to/write-a-sink.md``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Annotated, Protocol, Self, runtime_checkable
 
@@ -41,6 +43,11 @@ class SinkSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def utc_now() -> datetime:
+    """The wall clock of this machine."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the program lends a sink.
@@ -54,6 +61,7 @@ class Surroundings:
         paces: How fast receivers may be told, shared by all sinks of the program.
         desk: Where a sink asks what the program knows and hands in what people tell it; None where no program is running, as
             while a sink is only being tried.
+        clock: Gives the aware time by which messages are dated and signed: that of all replicas together.
     """
 
     name: str
@@ -63,6 +71,7 @@ class Surroundings:
     page: str | None = None
     paces: Paces = field(default_factory=Paces)
     desk: Desk | None = None
+    clock: Callable[[], datetime] = utc_now
 
 
 class Sink(Protocol):

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Annotated, ClassVar, Self
@@ -109,6 +108,7 @@ class Sink:
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self._session = surroundings.session
+        self._clock = surroundings.clock
         self._url = URL(settings.url.get_secret_value())
         self._keys = [_key(secret) for secret in settings.secret]
         self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
@@ -136,7 +136,7 @@ class Sink:
         headers = (
             self._headers
             | {"Content-Type": "application/cloudevents+json"}
-            | signed(self._keys, identity, int(time.time()), data)
+            | signed(self._keys, identity, int(self._clock().timestamp()), data)
         )
         answer = await post(self._session, self._url, data, headers, mask=self._mask, tls=self._tls)
         if error := failure(answer):

@@ -129,6 +129,8 @@ class Knowledge(Session):
         ):
             if rows:
                 self._execute(statement, rows)
+        if lanes:
+            self._hint(sorted({sink for _, sink in waiting.lanes}))
 
 
 def _task_rows(cluster: Cluster, changed: Mapping[TaskKey, Any], now: float) -> Rows:

@@ -5,7 +5,7 @@ else claimed it since. Leases only save work; the epoch is what is right.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, case, exists, func, insert, or_, select, update
@@ -25,19 +25,38 @@ MOST_TOGETHER = 100
 
 OPEN = (State.PENDING.value, State.SENDING.value)
 
+_CLOCK = select(func.extract("epoch", func.clock_timestamp()))
+
 
 class Lanes(Session):
     """The part of a transaction that the dispatcher uses."""
 
     def now(self, ours: float) -> float:
-        """The clock that leases are judged by: the database's, where replicas could disagree; ``ours`` on SQLite."""
+        """The clock that leases are judged by: the database's, where replicas could disagree; ``ours`` on SQLite.
+
+        Asked once a transaction: a moment that is a little old ends no lease too early.
+        """
         if self._dialect != "postgresql":
             return ours
-        return float(self._run(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
+        if self._instant is None:
+            self._instant = float(self._run(_CLOCK).scalar_one())
+        return self._instant
 
     def release_lanes(self) -> None:
         """End all leases: for the one process that knows that no other is alive."""
         self._run(update(schema.lane).where(schema.lane.c.lease_until > 0).values(lease_until=0.0))
+
+    def disown(self, sink: str, owner: str, keep: Collection[str]) -> None:
+        """End the leases of ``owner`` on lanes of a sink, but for those it knows of: it cannot tell whether it claimed others."""
+        table = schema.lane
+        lost = (table.c.sink == sink, table.c.owner == owner, table.c.lease_until > 0, table.c.id.not_in(keep))
+        self._run(update(table).where(*lost).values(lease_until=0.0))
+
+    def recorded(self, claim: Claim) -> bool:
+        """Whether the outcome of a claim was written, which is not known where the connection broke while it was."""
+        tried = schema.attempt
+        found = select(tried.c.number).where(tried.c.delivery == claim.delivery, tried.c.number == claim.attempt)
+        return self._run(found).first() is not None
 
     def claim(
         self, sink: str, owner: str, limit: int, *, lease: float, now: float, early: bool = False, urgent_first: bool = False

@@ -4,6 +4,8 @@ Moments that the engine computes with are seconds since 1970 (UTC) as doubles; d
 text, written and read by ``codec``. A lane is what is delivered in order: sink + task, or sink + cluster for ``cluster.*``. Its
 ``next_at`` is when it may be claimed: ``retry_at`` after a failure, else the earliest ``ready_at`` of what it owes. A delivery's
 ``position`` is its event's sequence times `STRIDE`, plus its number if it is a reminder: after its news, before the next.
+A replica has one lease for all its clusters, in its own row; a ``watch`` belongs to its owner while that lease lasts, and its
+``epoch`` rises whenever it changes hands.
 """
 
 from sqlalchemy import (
@@ -142,6 +144,7 @@ sink = Table(
     Column("paused_until", Double),
     Column("reason", String),
     Column("detail", Text),
+    Column("next_send", Double, nullable=False, server_default="0"),
 )
 
 silence = Table(
@@ -192,3 +195,34 @@ forecast = Table(
     Column("ended_at", Double, index=True),
 )
 """What was forecast, and when the attempt succeeded, once it has."""
+
+replica = Table(
+    "replica",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("fleet", String, nullable=False),
+    Column("sinks", Text, nullable=False),
+    Column("release", String, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("well", Boolean, nullable=False),
+)
+
+watch = Table(
+    "watch",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("owner", String, nullable=False, server_default="", index=True),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+)
+
+standstill = Table(
+    "standstill",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("detail", Text, nullable=False),
+)

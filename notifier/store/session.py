@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection, CursorResult, bindparam, func, select
 
-from notifier.store import statements
+from notifier.store import postgres, statements
 
 COUNTED = {"preserve_rowcount": True}
 """Without it SQLAlchemy does not keep the count of an INSERT on psycopg."""
+
+_HINT = select(func.pg_notify(postgres.CHANNEL, bindparam("sinks")))
 
 
 def moment(seconds: float) -> datetime:
@@ -24,7 +26,13 @@ class Session:
         self._execute = connection.execute
         self._dialect = connection.dialect.name
         self._upserts = statements.upserts(self._dialect)
+        self._instant: float | None = None
         self._later: dict[Any, list[dict[str, Any]]] = {}
+
+    def _hint(self, sinks: Sequence[str]) -> None:
+        """Tell the other replicas, once this is committed, that these sinks are owed news."""
+        if self._dialect == "postgresql":
+            self._execute(_HINT, {"sinks": "\n".join(sinks)})
 
     def _put(self, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
         """Write rows later, with those of others that want the same. ``statement``: one that is built once."""

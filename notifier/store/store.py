@@ -10,9 +10,11 @@ import fcntl
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -20,6 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from notifier.store import postgres
 from notifier.store.errors import StoreBusy, StoreDamaged, StoreError
 from notifier.store.migrate import migrate
 from notifier.store.transaction import Transaction
@@ -29,6 +32,9 @@ Work = Callable[[Transaction], T]
 
 BATCH = 100
 """The most work that shares a commit: bounds how long the first waits for the last."""
+
+COMPARE = 2.0
+"""Seconds after which the database's clock is looked at again."""
 
 OLDEST_SQLITE = (3, 35)
 """RETURNING came with SQLite 3.35."""
@@ -81,17 +87,23 @@ class Store:
     _engine: Engine | None = None
     _lock: int | None = None
     schema_before: str | None = None
+    doubts: int = 0
+    """How often work has failed: of what was claimed then it is not known whether it was."""
+    _ahead: float | None = None
+    _compare_at: float = float("-inf")
 
     def open(self) -> Self:
         """Take the database, migrate it if it is older, start the thread."""
-        url = make_url(self.url)
         try:
-            self._engine = self._sqlite(url.database) if url.get_backend_name() == "sqlite" else self._postgres()
+            self._engine = self._sqlite(make_url(self.url).database) if self._sqlite_file else postgres.engine(self.url)
             with _readable(self), self._engine.begin() as connection:
                 self.schema_before, _ = migrate(connection)
                 if self._sqlite_file:
                     # Nobody else can be alive on this file, so whatever is leased is leased by the dead.
                     Transaction(connection).release_lanes()
+                    Transaction(connection).leave_all()
+                else:
+                    self._tell_time(connection)
         except BaseException:
             self.close()
             raise
@@ -126,8 +138,30 @@ class Store:
         return await done
 
     @property
+    def where(self) -> str:
+        """Which database this is, for people; no password in it."""
+        return self.url if self._sqlite_file else postgres.shown(self.url)
+
+    def now(self) -> datetime:
+        """The moment, UTC, by the clock that all who use this database share: the database's own, or on SQLite ours.
+
+        A replica whose clock is wrong neither dates what happened wrongly nor tells anything too early or too late.
+        """
+        if self._ahead is None:
+            return datetime.now(UTC)
+        return datetime.fromtimestamp(time.monotonic() + self._ahead, UTC)
+
+    def _tell_time(self, connection: Connection) -> None:
+        """Compare the database's clock with the monotonic one, which no step of our wall clock can move."""
+        began = time.monotonic()
+        if began >= self._compare_at:
+            instant = Transaction(connection).now(0.0)
+            ended = time.monotonic()
+            self._ahead, self._compare_at = instant - (began + ended) / 2, ended + COMPARE
+
+    @property
     def _sqlite_file(self) -> bool:
-        return make_url(self.url).get_backend_name() == "sqlite"
+        return self.url.startswith("sqlite:")
 
     def _sqlite(self, path: str | None) -> Engine:
         import sqlite3  # noqa: PLC0415 - only where it is used
@@ -176,15 +210,6 @@ class Store:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
-    def _postgres(self) -> Engine:
-        url = make_url(self.url).set(drivername="postgresql+psycopg")
-        sessions = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
-        try:
-            engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={"options": sessions})
-        except ModuleNotFoundError:
-            raise StoreError("PostgreSQL needs the extra `postgres`: pip install 'css-upgrade-notifier[postgres]'.") from None
-        return engine
-
     def _run(self) -> None:
         stopping = False
         while not stopping:
@@ -207,11 +232,16 @@ class Store:
             raise RuntimeError("The store's thread outlived its engine.")
         try:
             with _readable(self), self._engine.begin() as connection:
+                if self._ahead is not None:
+                    self._tell_time(connection)
                 transaction = Transaction(connection)
                 results = [job.work(transaction) for job in batch]
                 transaction.flush()
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+            self.doubts += 1
             if len(batch) > 1:
+                # Even a commit that failed may have been kept, where the connection broke before its answer came. Work reads
+                # what is there before it writes, so it may run again.
                 for job in batch:
                     self._commit([job])
             else:
@@ -226,7 +256,7 @@ def _readable(store: Store) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        where = make_url(store.url).render_as_string(hide_password=True)
+        where = store.where
         cause = str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else type(error).__name__
         if "database is locked" in cause:
             raise StoreBusy(f"{where} is in use by another process: SQLite is for one notifier at a time.") from None
@@ -236,4 +266,4 @@ def _readable(store: Store) -> Iterator[None]:
             raise StoreDamaged(f"The disk under {where} fails: {cause}.") from None
         raise StoreError(f"{where}: {cause}") from None
     except SQLAlchemyError as error:
-        raise StoreError(f"{make_url(store.url).render_as_string(hide_password=True)}: {type(error).__name__}") from error
+        raise StoreError(f"{store.where}: {type(error).__name__}") from error

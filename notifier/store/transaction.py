@@ -4,9 +4,10 @@ from notifier.store.conditions import Conditions
 from notifier.store.history import Histories
 from notifier.store.inquiries import Inquiries
 from notifier.store.keepsakes import Keepsakes
+from notifier.store.replicas import Replicas
 from notifier.store.silences import Silences
 from notifier.store.sinks import Sinks
 
 
-class Transaction(Conditions, Histories, Sinks, Silences, Inquiries, Keepsakes):
+class Transaction(Conditions, Histories, Sinks, Replicas, Silences, Inquiries, Keepsakes):
     """All that can be done with the store. Moments are seconds since 1970; PostgreSQL judges leases by its own clock."""

@@ -1,8 +1,6 @@
 """The REST answers: what may be asked, and what is answered. Errors are ``application/problem+json`` (RFC 9457)."""
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -42,6 +40,7 @@ class Api:
         """What is answered where."""
         return [
             web.get("/api/v1/clusters", self.clusters),
+            web.get("/api/v1/replicas", self.replicas),
             web.get("/api/v1/events", self.events),
             web.get("/api/v1/deliveries", self.deliveries),
             web.post("/api/v1/deliveries/retry", self.retry),
@@ -57,6 +56,13 @@ class Api:
         _Query(request, frozenset())
         rows = await self._store.transact(lambda tx: tx.clusters())
         return web.json_response({"clusters": [shapes.cluster_json(row) for row in rows]})
+
+    async def replicas(self, request: web.Request) -> web.Response:
+        """Who is at work, and who polls which cluster."""
+        _Query(request, frozenset())
+        now = self._store.now().timestamp()
+        rows = await self._store.transact(lambda tx: tx.replicas(now))
+        return web.json_response({"replicas": [shapes.replica_json(row) for row in rows]})
 
     async def events(self, request: web.Request) -> web.Response:
         """The newest events that match, oldest first; ``last`` is where to go on from with ``after``."""
@@ -80,7 +86,8 @@ class Api:
     async def retry(self, request: web.Request) -> web.Response:
         """Send dead deliveries again; ``resent`` lists those that were dead."""
         wish = await _wish(request, Retry)
-        resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish))
+        now = self._store.now().timestamp()
+        resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish, now))
         if sinks:
             self._retried(sinks)
         return web.json_response({"resent": resent})
@@ -103,20 +110,20 @@ class Api:
     async def silences(self, request: web.Request) -> web.Response:
         """The silences that hold or will; with ``all=true`` those that are over as well."""
         query = _Query(request, frozenset({"all"}))
-        now, over = datetime.now(UTC), query.choice("all", {"true": True, "false": False}) or False
+        now, over = self._store.now(), query.choice("all", {"true": True, "false": False}) or False
         found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=over))
         return web.json_response({"silences": [shapes.silence_json(silence, now) for silence in found[-MOST:]]})
 
     async def silence(self, request: web.Request) -> web.Response:
         """Add a silence; ``silences`` holds it."""
-        now = datetime.now(UTC)
+        now = self._store.now()
         silence = (await _wish(request, Silencing)).silence(now)
         await self._store.transact(lambda tx: tx.silence(silence))
         return web.json_response({"silences": [shapes.silence_json(silence, now)]})
 
     async def expire(self, request: web.Request) -> web.Response:
         """End silences; ``expired`` lists those that held."""
-        wish, now = await _wish(request, Expire), datetime.now(UTC)
+        wish, now = await _wish(request, Expire), self._store.now()
         expired = await self._store.transact(lambda tx: tx.expire_silences(wish.ids, now))
         return web.json_response({"expired": expired})
 
@@ -134,9 +141,9 @@ async def _wish(request: web.Request, kind: type[_W]) -> _W:
         raise web.HTTPBadRequest(text=said(error)) from None
 
 
-def _resend(transaction: Transaction, wish: Retry) -> tuple[list[str], frozenset[str]]:
+def _resend(transaction: Transaction, wish: Retry, now: float) -> tuple[list[str], frozenset[str]]:
     before = transaction.counts()
-    resent = transaction.resend(time.time(), ids=wish.ids, sink=wish.sink)
+    resent = transaction.resend(now, ids=wish.ids, sink=wish.sink)
     after = transaction.counts()
     fewer = {sink for (sink, state), count in before.items() if state is State.DEAD and after.get((sink, state), 0) < count}
     return resent, frozenset(fewer)

@@ -43,6 +43,10 @@ class Remote:
         """Every cluster, as `shapes.cluster_json`. Raises `RemoteError`."""
         return await self._rows("clusters", {})
 
+    async def replicas(self) -> Rows:
+        """Every replica, as `shapes.replica_json`. Raises `RemoteError`."""
+        return await self._rows("replicas", {})
+
     async def events(
         self,
         *,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.resources import files
 from ipaddress import ip_address
@@ -122,7 +121,7 @@ class Web:
         return await self._rendered("main.html")
 
     async def _rendered(self, template: str) -> web.Response:
-        seen, health, now = await self._store.transact(_look), self._health(), datetime.now(UTC)
+        seen, health, now = await self._store.transact(_look), self._health(), self._store.now()
         # Thousands of clusters take longer than other requests should wait.
         text = await asyncio.to_thread(page.render, template, seen, health, now)
         return web.Response(text=text, content_type="text/html")

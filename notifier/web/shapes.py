@@ -12,6 +12,7 @@ from notifier.domain.model import Action, Event, Outage, Stage, Task
 from notifier.domain.progress import progress
 from notifier.domain.render import Json, iso, payload
 from notifier.domain.silences import Silence
+from notifier.store.replicas import ReplicaRow
 from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow
 
 
@@ -103,6 +104,21 @@ def cluster_json(row: ClusterRow) -> Json:
         "changed_at": iso(row.changed_at),
         "outage": _outage_json(row.outage),
         "tasks": [_task_json(action, known) for action, known in row.tasks],
+    }
+
+
+def replica_json(row: ReplicaRow) -> Json:
+    """A replica of the notifier: whether it is at work, and which clusters it polls. ``lanes``: tasks it tells of just now."""
+    return {
+        "name": row.name,
+        "version": row.release,
+        "alive": row.alive,
+        "well": row.well,
+        "started_at": iso(row.started_at),
+        "seen_at": iso(row.seen_at),
+        "lease_until": iso(row.lease_until),
+        "clusters": list(row.clusters),
+        "lanes": row.lanes,
     }
 
 

@@ -1,4 +1,4 @@
-"""The chaos suite in full: ``python tests/chaos/chaos.py [--seed N] [--runs ACDEFJM] [--scale 1.0] [--out DIR]``.
+"""The chaos suite in full: ``python tests/chaos/chaos.py [--seed N] [--runs ABCDEFJM] [--scale 1.0] [--out DIR]``.
 
 Every run has a world of its own. Prints a verdict a run as it comes, then the tables for ``docs/reliability.md``, and ends with 1
 if a promise was broken or a mutant survived. At scale 1 it takes about an hour on two cores.
@@ -17,6 +17,7 @@ from typing import Any
 from chaos_audit import Verdict, as_table
 from chaos_mutants import MUTANTS, caught
 from chaos_power import cut
+from chaos_replicas import storm, tide
 from chaos_runs import can_trace, flood, kills, outage, swept, terms
 
 SYSCALLS = ("fdatasync", "sendto", "pwrite64", "recvfrom", "connect")
@@ -32,6 +33,10 @@ def runs(letters: str, seed: int, scale: float) -> Iterator[tuple[str, Run]]:
     known: dict[str, Run] = {
         "A": lambda folder: kills(folder, count=some(100), clusters=some(250), seed=seed),
         "a": lambda folder: kills(folder, count=some(30), clusters=some(40), seed=seed, rough=True),
+        "B": lambda folder: storm(
+            folder, kills=some(100), zombies=some(40), crashes=some(10), cuts=some(40), clusters=some(80), seed=seed, window=3e4
+        ),
+        "b": lambda folder: tide(folder, most=5, clusters=max(some(40), 5), seed=seed),
         "C": lambda folder: outage(folder, clusters=some(20), seed=seed, down_for=max(120.0 * scale, 32.0)),
         "F": lambda folder: flood(folder, clusters=some(500), seed=seed),
         "J": lambda folder: terms(folder, count=some(100), clusters=some(60), seed=seed),
@@ -39,11 +44,13 @@ def runs(letters: str, seed: int, scale: float) -> Iterator[tuple[str, Run]]:
     names = {
         "A": "A: SIGKILLs",
         "a": "A: SIGKILLs, a fifth of all answers bad",
+        "B": "B: three replicas, SIGKILLs, zombies, crashes of the database, cuts at COMMIT",
+        "b": "B: one to five replicas and back, clocks an hour apart",
         "C": "C: a receiver down",
         "F": "F: a flood",
         "J": "J: SIGTERMs",
     }
-    for letter in letters.replace("A", "Aa"):
+    for letter in letters.replace("A", "Aa").replace("B", "Bb"):
         if letter in known:
             yield names[letter], known[letter]
 
@@ -73,7 +80,7 @@ async def main() -> int:
     """Run what was asked for; 0 if all is well."""
     parser = argparse.ArgumentParser(description="The chaos suite.")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runs", default="ACDEFJM")
+    parser.add_argument("--runs", default="ABCDEFJM")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from notifier.config.fields import redacted
+from notifier.config.fields import StoreUrl, redacted
 from notifier.domain.duration import seconds, spelled
 
 
@@ -34,7 +35,20 @@ def test_a_duration_survives_being_spelled(milliseconds: int) -> None:
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("postgresql://u:p@h/d?sslmode=require&password=p", "postgresql://u:***@h/d?***"),
         ("postgresql://u:p@ss@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:p@one:5432,two:5433/d", "postgresql://u:***@one:5432,two:5433/d"),
     ],
 )
 def test_the_store_is_shown_without_its_password(url: str, shown: str) -> None:
     assert redacted(url) == shown
+
+
+@pytest.mark.parametrize("hosts", ["one", "one:5432", "one:5432,two:5433", "one,two", "[::1]:5432,two"])
+def test_a_store_may_have_several_hosts(hosts: str) -> None:
+    url = f"postgresql://user:sesame@{hosts}/db?sslmode=require"
+    assert TypeAdapter(StoreUrl).validate_python(url).get_secret_value() == url
+
+
+@pytest.mark.parametrize("hosts", ["one:0", "one:5432,two:port", "one:5432,two:0"])
+def test_a_host_of_a_store_with_a_port_that_is_none_is_refused(hosts: str) -> None:
+    with pytest.raises(ValidationError, match="not the URL of a store"):
+        TypeAdapter(StoreUrl).validate_python(f"postgresql://user@{hosts}/db")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving, settled, tell
@@ -10,11 +10,13 @@ from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving
 from notifier.domain import render as words
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.retry import Policy
+from notifier.domain.retry import BREAK_AFTER, Policy
 from notifier.engine import dispatcher as engine
+from notifier.engine import record as recording
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 
 
 @pytest.fixture
@@ -319,7 +321,7 @@ async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
     store: Store, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = Sink()
-    served = outlet(store, sink)
+    served = outlet(store, sink, lease=2.0)
     arrive, sick = served._arrived, [True]
 
     def arrived(tx: object, *facts: object, **more: object) -> None:
@@ -338,3 +340,121 @@ async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
         await eventually(settled(store))
     assert sink.heard[0].id == sink.heard[1].id
     assert sink.heard[1].may_repeat
+
+
+async def test_an_outcome_that_the_store_refused_is_handed_in_again_and_not_told_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "AGAIN", 0.01)
+    sink = Sink()
+    served = outlet(store, sink)
+    arrive, troubles = served._arrived, [True, False]
+
+    def arrived(tx: Transaction, *facts: object, **more: object) -> None:
+        if troubles and troubles.pop():
+            raise StoreError("the database restarts")
+        arrive(tx, *facts, **more)  # type: ignore[arg-type]  # what it was called with
+
+    monkeypatch.setattr(served, "_arrived", arrived)
+    await store.transact(tell())
+    async with serving(served):
+        await eventually(settled(store))
+    assert len(sink.heard) == 4
+
+
+async def test_an_outcome_that_was_kept_though_its_commit_failed_is_not_written_again(store: Store) -> None:
+    await store.transact(tell())
+    await store.transact(lambda tx: tx.enrol("team", "", 0.0))
+    [claim] = await store.transact(lambda tx: tx.claim("team", "us", 1, lease=30.0, now=time.time()))
+    failures = [StoreError("the connection broke before the answer came")]
+
+    class Doubtful:
+        async def transact(self, work: Callable[[Transaction], None]) -> None:
+            await store.transact(work)
+            if failures:
+                raise failures.pop()
+
+    written: list[str] = []
+
+    def work(tx: Transaction) -> None:
+        written.append(claim.delivery)
+        tx.delivered(claim, Receipt(), time.time())
+
+    await recording.record(Doubtful(), claim, work, time.monotonic() + 5)  # type: ignore[arg-type]  # all that is asked of it
+    assert written == [claim.delivery]
+
+
+async def test_what_was_stopped_for_half_its_lease_is_not_sent(store: Store) -> None:
+    """Somebody else may be sending it by then: whoever wakes must not begin."""
+    sink = Sink()
+    await store.transact(tell())
+    served = outlet(store, sink)
+    [claim] = await store.transact(lambda tx: tx.claim("team", "us", 1, lease=30.0, now=time.time()))
+    await served._serve(claim, time.monotonic() - engine.LEASE / 2, 0.0)
+    assert sink.heard == []
+    assert [row.state for row in await rows(store)] == [State.PENDING] * 4
+
+
+async def test_what_was_claimed_in_doubt_is_let_go_and_what_is_being_sent_is_not(store: Store) -> None:
+    going = asyncio.Event()
+
+    async def slow(message: Message) -> Receipt:
+        await going.wait()
+        return Receipt({"n": message.id})
+
+    sink = Sink(lambda message: slow(message) if message.event.cluster.name == "slow" else Receipt())
+    served = outlet(store, sink)
+    await store.transact(tell("slow"))
+    async with serving(served):
+        await eventually(lambda: len(sink.heard) == 1)
+        await store.transact(tell("lost"))
+        await store.transact(lambda tx: tx.claim("team", "tester", 1, lease=30.0, now=time.time()))
+        store.doubts += 1
+        served.wake()
+        await eventually(settled(store))
+        assert sink.told.count(("slow", 1)) == 1
+        going.set()
+        await eventually(settled(store, count=8))
+
+
+async def test_a_sink_that_another_replica_paused_is_left_alone_and_its_end_is_noticed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.02)
+    sink = Sink()
+    served = outlet(store, sink)
+    async with serving(served):
+        await eventually(lambda: served._next_sweep > 0)
+        await store.transact(lambda tx: tx.mark("team", SinkState(5, paused=True, paused_until=time.time() + 3600)))
+        await store.transact(tell())
+        served.wake()
+        await eventually(lambda: served.state.paused)
+        await asyncio.sleep(0.1)
+        assert sink.heard == []
+        await store.transact(lambda tx: tx.mark("team", SinkState(), recovered=True))
+        await eventually(settled(store))
+    assert not served.state.paused
+
+
+async def test_replicas_share_the_rate_of_a_sink(store: Store) -> None:
+    sinks = [Sink(), Sink()]
+    for name in "abcdef":
+        await store.transact(tell(name))
+    began = time.monotonic()
+    async with serving(outlet(store, sinks[0], rate=20.0)), serving(outlet(store, sinks[1], rate=20.0)):
+        await eventually(settled(store, count=24), within=30)
+    told = sum(len(sink.heard) for sink in sinks)
+    assert told <= (time.monotonic() - began) * 20 + 2
+
+
+async def test_a_replica_that_was_stopped_and_taken_over_does_not_take_the_sink_to_be_down(store: Store) -> None:
+    """When it wakes, everything that it had under way has timed out; that is its own fault, not the sink's."""
+    await store.transact(tell())
+    served = outlet(store, Sink(lambda _: fails()))
+    await store.transact(lambda tx: tx.enrol("team", "", 0.0))
+    [claim] = await store.transact(lambda tx: tx.claim("team", "us", 1, lease=-1.0, now=time.time()))
+    await store.transact(lambda tx: tx.claim("team", "another", 1, lease=30.0, now=time.time()))
+    served.state = SinkState(BREAK_AFTER - 1)
+    await served._serve(claim, time.monotonic(), 0.0)
+    assert served.state == SinkState()
+    assert (await store.transact(lambda tx: tx.sinks()))["team"] == SinkState()

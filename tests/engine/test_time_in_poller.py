@@ -216,10 +216,10 @@ async def test_what_is_too_old_is_forgotten_and_a_sick_store_is_tidied_later(sto
     bench = Bench(store)
     await bench.poll(0)
     await _deliver(store)
-    await Tidying(store).tidy()
+    await Tidying(store, frozenset()).tidy()
     assert await store.transact(lambda tx: tx.events()) == []
     store.sick = True
-    await Tidying(store).tidy()
+    await Tidying(store, frozenset()).tidy()
 
 
 async def _deliver(store: Store) -> None:

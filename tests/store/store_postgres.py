@@ -14,8 +14,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -80,9 +81,41 @@ def _await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
+@dataclass
+class Server:
+    """A server of our own; ``url`` is of a role that may do everything."""
+
+    command: Sequence[str | Path]
+    home: Path
+    before_exec: Callable[[], None]
+    url: str
+
+    def start(self) -> None:
+        log = self.home / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command,
+                stdout=output,
+                stderr=output,
+                preexec_fn=self.before_exec,  # noqa: PLW1509 - nothing but system calls happens in it
+                cwd=self.home,
+            )
+        _await_answer(self.url, self._process, log)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT is PostgreSQL's fast shutdown; SIGQUIT its immediate one, which leaves as much undone as a crash."""
+        self._process.send_signal(how)
+        self._process.wait(timeout=10)
+
+    def crash(self) -> None:
+        """As ``pg_ctl -m immediate restart``: whoever is connected is cut off, and what is committed is recovered."""
+        self.stop(signal.SIGQUIT)
+        self.start()
+
+
 @contextmanager
-def running(bin_dir: Path) -> Iterator[str]:
-    """A server of our own; its URL, of a role that may do everything."""
+def server(bin_dir: Path) -> Iterator[Server]:
+    """A server that can be struck, at work."""
     uid = pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="notifier-postgres-") as name:
         folder = Path(name)
@@ -93,36 +126,28 @@ def running(bin_dir: Path) -> Iterator[str]:
             os.chown(home, uid, -1)
         bin_dir = _within_reach(bin_dir, folder, uid)
         as_nobody = _drop_rights(uid)
-        create: list[str | Path] = [
-            bin_dir / "initdb",
-            "-D",
-            home / "data",
-            "-U",
-            "tester",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-        ]
+        options = ["-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        create: list[str | Path] = [bin_dir / "initdb", "-D", home / "data", *options]
         subprocess.run(create, check=True, capture_output=True, preexec_fn=as_nobody, cwd=home)
-        port, log = _free_port(), home / "log"
-        log.touch()
+        port = _free_port()
+        (home / "log").touch()
         settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
-        options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [bin_dir / "postgres", "-D", home / "data", *options],
-                stdout=output,
-                stderr=output,
-                preexec_fn=as_nobody,  # noqa: PLW1509 - nothing but system calls happens in it
-                cwd=home,
-            )
+        given = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+        started = Server(
+            [bin_dir / "postgres", "-D", home / "data", *given],
+            home,
+            as_nobody,
+            f"postgresql://tester@127.0.0.1:{port}/postgres",
+        )
+        started.start()
         try:
-            url = f"postgresql://tester@127.0.0.1:{port}/postgres"
-            _await_answer(url, server, log)
-            yield url
+            yield started
         finally:
-            server.send_signal(signal.SIGINT)  # PostgreSQL: the fast shutdown
-            server.wait(timeout=10)
+            started.stop()
+
+
+@contextmanager
+def running(bin_dir: Path) -> Iterator[str]:
+    """The URL of a server of our own, of a role that may do everything."""
+    with server(bin_dir) as started:
+        yield started.url

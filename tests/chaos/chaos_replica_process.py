@@ -1,0 +1,22 @@
+"""A replica as ``notifier run`` is one, but with a short lease and perhaps a wrong clock: ``CONFIG LEASE AHEAD`` (seconds)."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import time_machine
+
+from notifier import app
+
+
+def main() -> None:
+    config, lease, ahead = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+    if not ahead:
+        asyncio.run(app.run(config, lease=lease))
+        return
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=ahead), tick=True):
+        asyncio.run(app.run(config, lease=lease))
+
+
+main()

@@ -1,0 +1,362 @@
+"""Run B: several replicas on one PostgreSQL.
+
+They are killed, stopped for longer than their lease, cut off at COMMIT, multiplied and set an hour apart, and the database
+crashes under them.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import psycopg
+from chaos_audit import Blow, Verdict, audit, missing
+from chaos_bot import SLOTS, Bot, configuration
+from chaos_ledger import Ledger
+from chaos_proxy import Proxy
+from chaos_runs import MIX, SPEED, everything
+
+sys.path.append(str(Path(__file__).parent.parent / "store"))
+import store_postgres
+
+from notifier.domain.model import Event
+from notifier.sources.faults import Faults
+from notifier.sources.scenarios import Scenario, fleet
+from notifier.sources.simulator import Simulator
+from notifier.store.rows import DeliveryRow
+from notifier.store.store import Store
+
+LEASE = 4.0
+"""Seconds, instead of 30: time enough for a send on a busy machine, short enough for many zombies."""
+
+CALM_LEASE = 9.0
+"""Where nobody is struck, a machine that is too slow for a send must not look like a fault."""
+
+PROCESS = Path(__file__).with_name("chaos_replica_process.py")
+
+ORPHANS = """SELECT key FROM watch WHERE NOT EXISTS
+(SELECT 1 FROM replica WHERE name = owner AND lease_until > extract(epoch FROM clock_timestamp()))"""
+
+
+@dataclass
+class Replica(Bot):
+    """One of several; what is done to it is noted with all the others'."""
+
+    ahead: float = 0.0
+    lease: float = LEASE
+    stopped_at: float | None = None
+
+    async def start(self) -> None:  # type: ignore[explicit-override]  # Python 3.12 has it
+        """Start the program with a short lease."""
+        with self.config.with_suffix(".log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(PROCESS),
+                str(self.config),
+                str(LEASE),
+                str(self.ahead),
+                stdout=log,
+                stderr=log,
+                env=os.environ,
+            )
+
+    def stop(self) -> None:
+        """Make a zombie of it."""
+        self.stopped_at = time.monotonic()
+        self.send(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let the zombie go on. What it had under way may arrive only now, after others have told it."""
+        assert self.process is not None
+        assert self.stopped_at is not None
+        now = time.monotonic()
+        self.blows.append(Blow(now, "SIGCONT", before=now - self.stopped_at + 1.0))
+        self.stopped_at = None
+        self.process.send_signal(signal.SIGCONT)
+
+
+@dataclass
+class Group:
+    """The cloud, the receiver and the database, and the replicas between them."""
+
+    scenario: Scenario
+    ledger: Ledger
+    cloud: Simulator
+    database: store_postgres.Server
+    proxy: Proxy
+    folder: Path
+    draw: Random
+    cuts: int = 0
+    """How many COMMITs are still to be cut."""
+    blows: list[Blow] = field(default_factory=list)
+    replicas: list[Replica] = field(default_factory=list)
+    began: float | None = None
+    longest_orphan: float = 0.0
+    """Seconds for which any cluster was nobody's, once somebody had it."""
+
+    async def add(self, ahead: float = 0.0, lease: float = LEASE) -> Replica:
+        """Start one more."""
+        folder = self.folder / f"r{len(self.replicas)}"
+        folder.mkdir()
+        # The cuts are felt by one of them; the others need not pay for the proxy.
+        store = self.database.url if self.replicas else self.proxy.url
+        hooks = {"hook": self.ledger.url}
+        config = configuration(folder, self.scenario, self.cloud.url, hooks, store=store, active="300ms", idle="600ms")
+        replica = Replica(config, blows=self.blows, ahead=ahead, lease=lease)
+        self.replicas.append(replica)
+        await replica.start()
+        return replica
+
+    def clock(self) -> float:
+        """The cloud's: it stands until `begin`."""
+        return 0.0 if self.began is None else time.monotonic() - self.began
+
+    async def begin(self) -> None:
+        """Have the story begin once every cluster has been looked at."""
+        async with _reading(self.database.url) as store, asyncio.timeout(60):
+            while len(await store.transact(lambda tx: tx.clusters())) < len(self.scenario.clusters):  # noqa: ASYNC110 - only asking tells
+                await asyncio.sleep(0.05)
+        self.began = time.monotonic()
+
+    @property
+    def at_work(self) -> list[Replica]:
+        """Those that run and are not stopped."""
+        return [each for each in self.replicas if each.running and each.stopped_at is None]
+
+    async def crash_database(self) -> None:
+        """As ``pg_ctl -m immediate restart``: it concerns whatever any replica had under way and could not record."""
+        now = time.monotonic()
+        await asyncio.to_thread(self.database.crash)
+        self.blows += [Blow(now, "PostgreSQL crashes", before=LEASE) for _ in self.replicas]
+
+    async def watch_orphans(self) -> None:
+        """Note for how long clusters are nobody's, until cancelled."""
+        since: dict[str, float] = {}
+        while True:
+            await asyncio.sleep(0.1)
+            try:
+                found = await asyncio.to_thread(_orphans, self.database.url)
+            except psycopg.Error:
+                since.clear()
+                continue
+            now = time.monotonic()
+            since = {key: since.get(key, now) for key in found}
+            self.longest_orphan = max([self.longest_orphan, *(now - began for began in since.values())])
+
+    async def shares(self) -> list[int]:
+        """How many clusters each living replica holds, by the store."""
+        async with _reading(self.database.url) as store:
+            rows = await store.transact(lambda tx: tx.replicas(0.0))
+        return sorted(len(row.clusters) for row in rows if row.alive)
+
+    async def even(self, count: int, within: float) -> float:
+        """Wait until so many replicas share evenly; how long that took."""
+        began = time.monotonic()
+        async with asyncio.timeout(within):
+            while True:
+                shares = await self.shares()
+                if len(shares) == count and sum(shares) == len(self.scenario.clusters) and shares[-1] - shares[0] <= 1:
+                    return time.monotonic() - began
+                await asyncio.sleep(0.1)
+
+    async def verdict(self, *, slots: int = SLOTS) -> Verdict:
+        """End all and have everything audited."""
+        for replica in self.replicas:
+            if replica.running:
+                assert await replica.end(signal.SIGTERM) in {0, -signal.SIGTERM}, replica.log[-4000:]
+        stored = await contents(self.database.url)
+        return audit(self.scenario, self.ledger.receipts, self.blows, slots=slots, stored=stored)
+
+    async def clear(self) -> None:
+        """Nothing may outlive the run."""
+        for replica in self.replicas:
+            await replica.clear()
+
+
+def _orphans(url: str) -> list[str]:
+    with psycopg.connect(url, connect_timeout=1) as connection:
+        return [row[0] for row in connection.execute(ORPHANS)]
+
+
+@asynccontextmanager
+async def _reading(url: str) -> AsyncIterator[Store]:
+    store = await asyncio.to_thread(Store(url).open)
+    try:
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+async def contents(url: str) -> tuple[Sequence[Event], Sequence[DeliveryRow]]:
+    """Events and deliveries of the store."""
+    async with _reading(url) as store:
+        events = await store.transact(lambda tx: tx.events(limit=1_000_000))
+        deliveries = await store.transact(lambda tx: tx.deliveries(limit=1_000_000))
+    return [event for _, event in events], deliveries
+
+
+def binaries() -> Path | None:
+    """The folder of PostgreSQL's programs, if there is one."""
+    return store_postgres.binaries()
+
+
+@contextmanager
+def database() -> Iterator[store_postgres.Server]:
+    """A PostgreSQL to be struck.
+
+    Raises:
+        FileNotFoundError: There are no binaries.
+    """
+    folder = store_postgres.binaries()
+    if folder is None:
+        raise FileNotFoundError("no PostgreSQL server binaries")
+    with store_postgres.server(folder) as server:
+        yield server
+
+
+@asynccontextmanager
+async def group(
+    folder: Path, scenario: Scenario, *, seed: int, faults: Faults | None = None, ledger: Ledger | None = None
+) -> AsyncIterator[Group]:
+    """A world that is ready, with no replica yet."""
+    draw = Random(seed)
+    faults = faults or Faults(rate=0.02, mix=MIX, slow_for=1.0, seed=seed)
+    ledger = ledger or Ledger(failing=0.02, resetting=0.01, seed=seed)
+    here: list[Group] = []
+
+    def cut() -> bool:
+        if not here[0].cuts:
+            return False
+        here[0].cuts -= 1
+        return True
+
+    with database() as server:
+        async with (
+            # Nothing happens before it has been looked at: what is over at the first look is told by nobody, rightly.
+            Simulator(scenario, speed=SPEED, faults=faults, monotonic=lambda: here[0].clock() if here else 0.0) as cloud,
+            ledger,
+            Proxy(server.url, cut, lambda: draw.random() < 0.5) as proxy,
+        ):
+            here.append(Group(scenario, ledger, cloud, server, proxy, folder, draw))
+            try:
+                yield here[0]
+            finally:
+                await here[0].clear()
+
+
+def calm(clusters: int, seed: int, window: float, pace: float) -> Scenario:
+    """A fleet without retries: told so fast that whole attempts would pass between two polls."""
+    story = fleet(clusters * 2, seed=seed, window=window, pace=pace)
+    steady = (each for each in story.clusters if all(failure.retried_after is None for failure in each.tasks[0].failures))
+    return replace(story, clusters=tuple(islice(steady, clusters)))
+
+
+async def storm(
+    folder: Path,
+    *,
+    kills: int,
+    zombies: int,
+    crashes: int,
+    cuts: int,
+    clusters: int,
+    seed: int,
+    window: float = 600.0,
+    pace: float = 1.0,
+) -> tuple[Verdict, dict[str, float]]:
+    """Three replicas, each blow on one of them at a time or on the database under all, in random order."""
+    async with group(folder, calm(clusters, seed, window, pace), seed=seed) as here:
+        await asyncio.gather(*(here.add() for _ in range(3)))
+        await here.begin()
+        orphans = asyncio.create_task(here.watch_orphans())
+        blows = ["kill"] * kills + ["zombie"] * zombies + ["crash"] * crashes + ["cut"] * cuts
+        here.draw.shuffle(blows)
+        done = dict.fromkeys(("kill", "zombie", "crash", "cut"), 0)
+        asleep: set[asyncio.Task[None]] = set()
+        for blow in blows:
+            with suppress(TimeoutError):
+                await here.ledger.until(len(here.ledger.receipts) + 1, 10)
+            if not missing(here.scenario, here.ledger.receipts):
+                break  # Everything has been said: there is nothing left to interrupt.
+            done[blow] += 1
+            await _strike(here, blow, asleep)
+            await asyncio.sleep(here.draw.uniform(0.1, 0.6))
+        await asyncio.gather(*asleep)
+        await everything(here.scenario, here.ledger, 180)
+        orphans.cancel()
+        verdict = await here.verdict()
+        notes = {
+            **{f"{blow}s": float(count) for blow, count in done.items()},
+            "commits cut": float(here.proxy.cuts),
+            "longest nobody's s": round(here.longest_orphan, 1),
+        }
+    return verdict, notes
+
+
+async def _strike(here: Group, blow: str, asleep: set[asyncio.Task[None]]) -> None:
+    for replica in here.replicas:
+        if not replica.running:
+            await replica.start()  # It was started while the database was away, and gave up, as it should.
+    if blow == "crash":
+        await here.crash_database()
+    elif blow == "cut":
+        here.cuts += 1
+    elif here.at_work:
+        victim = here.draw.choice(here.at_work)
+        if blow == "kill":
+            await victim.end(signal.SIGKILL)
+            await victim.start()
+        else:
+            victim.stop()
+            asleep.add(asyncio.create_task(_wake(victim)))
+
+
+async def _wake(zombie: Replica) -> None:
+    await asyncio.sleep(LEASE * 1.3)
+    zombie.wake()
+
+
+async def tide(folder: Path, *, most: int, clusters: int, seed: int, pace: float = 1.0) -> tuple[Verdict, dict[str, float]]:
+    """One replica, then more and more, then one again, each with a clock of its own that is up to an hour off, during a flood."""
+    off = (0.0, 3600.0, -3600.0, 1800.0, -900.0)
+    evens = []
+    async with group(
+        folder, fleet(clusters, seed=seed, window=1200.0, pace=pace), seed=seed, ledger=Ledger(), faults=Faults()
+    ) as here:
+        orphans: asyncio.Task[None] | None = None
+        for number in range(most):
+            await here.add(off[number % len(off)], CALM_LEASE)
+            if here.began is None:
+                await here.begin()
+            evens.append(await here.even(number + 1, 120))
+            orphans = orphans or asyncio.create_task(here.watch_orphans())
+        for replica in here.replicas[1:]:
+            assert await replica.end(signal.SIGTERM) == 0, replica.log[-4000:]
+        # Its blow explains nothing: whoever ends cleanly repeats nothing.
+        here.blows.clear()
+        evens.append(await here.even(1, 120))
+        await everything(here.scenario, here.ledger, 180)
+        assert orphans is not None
+        orphans.cancel()
+        lates = [_late(receipt.at, receipt.event["observed_at"]) for receipt in here.ledger.receipts]
+        verdict = await here.verdict(slots=0)
+    return verdict, {
+        "replicas at most": float(most),
+        "slowest even share s": round(max(evens), 1),
+        "longest nobody's s": round(here.longest_orphan, 1),
+        "earliest s": round(min(lates), 1),
+        "latest s": round(max(lates), 1),
+    }
+
+
+def _late(at: float, observed_at: str) -> float:
+    """Seconds between what the program calls the moment it saw something and its arrival, both by the true clock."""
+    arrived = time.time() - (time.monotonic() - at)
+    return arrived - datetime.fromisoformat(observed_at).timestamp()
