@@ -1,8 +1,8 @@
 """Slack: one living message per task, edited in place, with what matters in its thread and what is urgent in the channel.
 
 Guarantee, as a bot: a message is seen once. Edits say the same however often they are made; before a message whose first try may
-have got through is posted again, it is looked for by its metadata. Where it cannot be looked for (a scope is missing, Slack
-throttles) it is posted again. Through an incoming webhook, which can neither edit nor look: at least once.
+have got through is posted again, it is looked for by its metadata. Where it cannot be looked for, since a scope is missing, it is
+posted again and says so. Through an incoming webhook, which can neither edit nor look: at least once.
 """
 
 from collections.abc import Mapping, Sequence

@@ -149,9 +149,7 @@ class Talk:
         event = await self._desk.newest(cluster=cluster)
         if event is None:
             return [self.say("no_cluster", name=escaped(cluster, 80))]
-        await self._desk.mute(event, who, seconds)
-        ends = max(silence.ends_at for silence in await self._desk.silences(event))
-        return [self.say("muted", until=kit.date(ends))]
+        return [self.say("muted", until=kit.date(await self._desk.mute(event, who, seconds)))]
 
     async def _explained(self, event: Event) -> Sequence[str]:
         """The story of an event, in lines."""

@@ -347,6 +347,14 @@ async def test_check_says_which_scopes_are_missing_and_what_for() -> None:
         assert await sink.check() == ["auth.test: invalid_auth"]
 
 
+async def test_with_no_program_around_it_nobody_listens_and_there_are_no_buttons() -> None:
+    async with slack() as workspace, bot(workspace, app_token=APP_TOKEN, board=True) as sink:
+        await sink.listen()
+        await told(sink, Kind.TASK_FAILED)
+    assert "action_id" not in str(workspace.roots[0].blocks)
+    assert workspace.wires == []
+
+
 async def test_check_says_whether_the_channel_can_be_reached() -> None:
     def fault(method: str, _: dict[str, Any]) -> str | None:
         return "not_in_channel" if method == "conversations.history" else None
