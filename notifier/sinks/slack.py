@@ -50,6 +50,7 @@ PLACES: Mapping[Kind, Place] = {
 changes only the message: a quiet channel by default."""
 
 EVENT_TYPE = "css_upgrade"
+
 MOST_BETWEEN = 600.0
 """Seconds; a card that is edited more seldom is not a living one."""
 
