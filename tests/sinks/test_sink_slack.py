@@ -317,6 +317,22 @@ async def test_a_message_is_looked_for_page_by_page() -> None:
     assert sum(method == "conversations.history" for method, _ in workspace.calls) == 6
 
 
+async def test_in_a_long_thread_a_reply_is_looked_for_behind_the_last_that_is_known() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.page = 2
+        last = await told(sink, Kind.TASK_STARTED)
+        for number in range(12):
+            last = await sink.send(news(Kind.NODE_COMPLETED, id=f"node {number}"), last)
+        workspace.fault = once(is_reply, "reset after")
+        with pytest.raises(DeliveryError):
+            await told(sink, Kind.TASK_FAILED, last=last)
+        last = await sink.send(news(Kind.TASK_FAILED, may_repeat=True), last)
+        before = Receipt({name: value for name, value in last.fields.items() if name != "newest"})
+        await sink.send(news(Kind.TASK_RETRIED), before)  # As an earlier version left it.
+    replies = workspace.replies(workspace.roots[0])
+    assert [reply.text.split(": ")[1] for reply in replies[12:]] == ["upgrade FAILED", "upgrade retried"]
+
+
 async def test_places_can_be_chosen() -> None:
     chosen = {"node.completed": "channel", "task.succeeded": "root"}
     async with slack() as workspace, bot(workspace, places=chosen) as sink:
