@@ -24,8 +24,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "unknown": "That is not known any more: events are kept for a month.",
         "closed": "That did not work, please try again: {why}",
-        "quiet": "Nothing is under way in {count} clusters.",
-        "clusters": "{count} clusters are watched.",
+        "quiet": "Nothing is under way. Clusters watched: {count}.",
+        "clusters": "Clusters watched: {count}.",
         "no_cluster": "No cluster is called {name}, or nothing has happened to it yet.",
         "muted": "Muted until {until}: progress and reminders are not told, failures and the end are.",
         "long": "A mute is 1m to 24h long, as `/css mute search-prod 2h`.",

@@ -115,6 +115,7 @@ class Slack:
         if request.content_type == "application/json":
             arguments |= await request.json()
         self.calls.append((method, arguments))
+        self.heard.set()
         token = APP_TOKEN if method == "apps.connections.open" else TOKEN
         if request.headers.get("Authorization") != f"Bearer {token}":
             return web.json_response({"ok": False, "error": "invalid_auth"})
