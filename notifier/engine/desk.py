@@ -54,9 +54,11 @@ class StoreDesk:
         """Somebody takes care of it."""
         await self._add(acknowledgement(event, author, datetime.now(UTC)))
 
-    async def mute(self, event: Event, author: str, seconds: float) -> None:
-        """Nobody wants to hear of it for a while."""
-        await self._add(*muting(event, author, datetime.now(UTC), timedelta(seconds=seconds)))
+    async def mute(self, event: Event, author: str, seconds: float) -> datetime:
+        """Nobody wants to hear of it for a while; returns when that ends."""
+        silences = muting(event, author, datetime.now(UTC), timedelta(seconds=seconds))
+        await self._add(*silences)
+        return silences[0].ends_at
 
     async def _add(self, *silences: Silence) -> None:
         def add(tx: Transaction) -> None:

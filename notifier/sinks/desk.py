@@ -58,8 +58,11 @@ class Desk(Protocol):
     async def acknowledge(self, event: Event, author: str) -> None:
         """Somebody takes care of it: no reminders for a day. Once more is the same again."""
 
-    async def mute(self, event: Event, author: str, seconds: float) -> None:
-        """Nobody wants to hear of it for a while: neither progress nor reminders. Failures and ends are told all the same."""
+    async def mute(self, event: Event, author: str, seconds: float) -> datetime:
+        """Nobody wants to hear of it for a while: neither progress nor reminders. Failures and ends are told all the same.
+
+        Returns when that ends.
+        """
 
     async def fates(self, event: Event) -> Sequence[Fate]:
         """Who was told of it and who was not, by sink."""

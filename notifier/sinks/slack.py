@@ -1,8 +1,8 @@
 """Slack: one living message per task, edited in place, with what matters in its thread and what is urgent in the channel.
 
 Guarantee, as a bot: a message is seen once. Edits say the same however often they are made; before a message whose first try may
-have got through is posted again, it is looked for by its metadata. Where it cannot be looked for (a scope is missing, Slack
-throttles) it is posted again. Through an incoming webhook, which can neither edit nor look: at least once.
+have got through is posted again, it is looked for by its metadata. Where it cannot be looked for, since a scope is missing, it is
+posted again and says so. Through an incoming webhook, which can neither edit nor look: at least once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,6 +50,7 @@ PLACES: Mapping[Kind, Place] = {
 changes only the message: a quiet channel by default."""
 
 EVENT_TYPE = "css_upgrade"
+
 MOST_BETWEEN = 600.0
 """Seconds; a card that is edited more seldom is not a living one."""
 
@@ -231,23 +232,25 @@ class Sink:
                 await self._channel.edit(root, self._card.fallback(message), forms, metadata=_metadata(message))
             except MessageGone:
                 return await self._post_root(message, "deleted")
+        newest = fields.get("newest", root)
         if (self._place(message.event) != "root" or message.reminder) and not told:
-            await self._reply(message, root)
-        return self._receipt(message, root)
+            newest = await self._reply(message, root, newest)
+        return self._receipt(message, root, newest)
 
     def _place(self, event: Event) -> Place:
         usual: Place = "channel" if event.severity >= Severity.WARNING else "root"
         return self._settings.places.get(event.kind) or PLACES.get(event.kind, usual)
 
-    def _receipt(self, message: Message, root: str) -> Receipt:
-        return Receipt({"channel": self._settings.channel or "", "ts": root, "delivery": message.id})
+    def _receipt(self, message: Message, root: str, newest: str) -> Receipt:
+        """``newest``: the last message of the thread that is known; what is looked for lies behind it."""
+        return Receipt({"channel": self._settings.channel or "", "ts": root, "newest": newest, "delivery": message.id})
 
     async def _post_root(self, message: Message, note: str | None) -> Receipt:
-        found, note = await self._found(message, None, note)
+        found, note = await self._found(message, note)
         if found is None:
             forms = await self._forms(message, note)
             found = await _there(self._channel).post(self._card.fallback(message), forms, _metadata(message))
-        return self._receipt(message, found)
+        return self._receipt(message, found, found)
 
     async def _forms(self, message: Message, note: str | None) -> Forms:
         silences: Sequence[Silence] = ()
@@ -258,24 +261,26 @@ class Sink:
         native = self._card.root(message, note=note, silences=silences) if _there(self._channel).native else plainer
         return [plainer] if native == plainer else [native, plainer]
 
-    async def _reply(self, message: Message, root: str) -> None:
+    async def _reply(self, message: Message, root: str, newest: str) -> str:
+        """Say it in the thread, unless it is there; its ``ts``."""
         try:
-            found, note = await self._found(message, root, None)
-            if found is None:
-                more = {"thread_ts": root, "reply_broadcast": self._place(message.event) == "channel"}
-                forms = [self._card.reply(message, note=note)]
-                await _there(self._channel).post(self._card.fallback(message), forms, _metadata(message), **more)
+            found, note = await self._found(message, None, thread=root, after=newest)
+            if found is not None:
+                return found
+            more = {"thread_ts": root, "reply_broadcast": self._place(message.event) == "channel"}
+            forms = [self._card.reply(message, note=note)]
+            return await _there(self._channel).post(self._card.fallback(message), forms, _metadata(message), **more)
         except MessageGone:
             # Deleted between the edit and the reply. The next try finds no root to edit and posts a new one.
             detail = "the message to be answered was deleted"
             raise DeliveryError(Outcome.RETRY, DeliveryReason.MISSING, detail) from None
 
-    async def _found(self, message: Message, thread: str | None, note: str | None) -> tuple[str | None, str | None]:
+    async def _found(self, message: Message, note: str | None, **where: str) -> tuple[str | None, str | None]:
         """The ``ts`` of the message if an earlier try got through, and what is to be noted in it if it is posted now."""
         if not message.may_repeat:
             return None, note
         try:
-            return await _there(self._channel).find(message.id, thread), note
+            return await _there(self._channel).find(message.id, **where), note
         except CannotLook:
             return None, note or "repeated"  # Better twice than never.
 

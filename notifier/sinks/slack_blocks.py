@@ -28,17 +28,18 @@ space takes from them."""
 
 def cut(text: str, longest: int, escapes: Mapping[str, str] = {}) -> str:
     """One line of at most ``longest`` units, escapes counted; where something is cut off, an ellipsis says so."""
-    line = one_line(text)
+    # What is far behind the end is not looked at, however long it is.
+    line, more = one_line(text[: 4 * longest]), len(text) > 4 * longest
     pieces: list[str] = []
     units = 0
     for place, character in enumerate(line):
         piece = escapes.get(character, character)
         units += _units(piece)
         # The last unit is the ellipsis's, unless all that is left fits.
-        if units >= longest and (units > longest or place + 1 < len(line)):
+        if units >= longest and (units > longest or more or place + 1 < len(line)):
             return "".join(pieces) + "…"
         pieces.append(piece)
-    return "".join(pieces)
+    return "".join(pieces) + ("…" if more else "")
 
 
 def _units(text: str) -> int:

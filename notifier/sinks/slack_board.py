@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+from notifier.domain.errors import DeliveryError, Outcome
 from notifier.domain.model import FAILURES, Status
 from notifier.domain.plain_text import one_line
 from notifier.sinks import slack_blocks as kit
@@ -46,13 +47,21 @@ class Board:
         self._ts: str | None = None
 
     async def keep(self, every: float) -> None:
-        """Look every so many seconds, and edit the message when a line has changed. Raises `DeliveryError`."""
+        """Look every so many seconds, and edit the message when a line has changed.
+
+        Raises:
+            DeliveryError: Slack will never have it. What fails for now is done by the next look.
+        """
         while True:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except DeliveryError as error:
+                if error.outcome is Outcome.REJECTED:
+                    raise
             await asyncio.sleep(every)
 
     async def refresh(self) -> None:
-        """Bring the message up to date, if it is not."""
+        """Bring the message up to date, if it is not. Raises `DeliveryError`."""
         lines = lines_of(await self._desk.standings(), self._card)
         if lines == self._shown:
             return

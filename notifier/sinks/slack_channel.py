@@ -74,14 +74,18 @@ class Channel:
         """Say something that only one person sees. Raises `DeliveryError`."""
         await self._calls.call("chat.postEphemeral", channel=channel, user=user, text=text, **QUIET)
 
-    async def find(self, delivery: str, thread: str | None = None) -> str | None:
+    async def find(self, delivery: str, thread: str | None = None, after: str | None = None) -> str | None:
         """The ``ts`` of a message of the channel, or of a thread, by the delivery in its metadata; None: it is not there.
+
+        ``after``: Only messages behind this ``ts`` are looked at. Threads are listed from their beginning, and may be long.
 
         Raises:
             DeliveryError: It cannot be found out for now.
             CannotLook: It cannot be found out at all.
         """
         where: dict[str, Any] = {} if thread is None else {"ts": thread}
+        if after is not None:
+            where["oldest"] = after
         method = "conversations.history" if thread is None else "conversations.replies"
         for _ in range(PAGES):
             try:

@@ -77,8 +77,7 @@ class Socket:
                     raise DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, detail, scope=Scope.SINK)
                 await presses.join()
                 return
-            request = SocketModeRequest.from_dict(said)
-            if request is None or not request.envelope_id:
+            if not isinstance(said.get("payload"), dict) or (request := SocketModeRequest.from_dict(said)) is None:
                 continue  # "hello", or something newer than us
             kind = KINDS.get(request.type)
             # The answer to a command goes with the confirmation.

@@ -24,8 +24,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "unknown": "That is not known any more: events are kept for a month.",
         "closed": "That did not work, please try again: {why}",
-        "quiet": "Nothing is under way in {count} clusters.",
-        "clusters": "{count} clusters are watched.",
+        "quiet": "Nothing is under way. Clusters watched: {count}.",
+        "clusters": "Clusters watched: {count}.",
         "no_cluster": "No cluster is called {name}, or nothing has happened to it yet.",
         "muted": "Muted until {until}: progress and reminders are not told, failures and the end are.",
         "long": "A mute is 1m to 24h long, as `/css mute search-prod 2h`.",
@@ -149,9 +149,7 @@ class Talk:
         event = await self._desk.newest(cluster=cluster)
         if event is None:
             return [self.say("no_cluster", name=escaped(cluster, 80))]
-        await self._desk.mute(event, who, seconds)
-        ends = max(silence.ends_at for silence in await self._desk.silences(event))
-        return [self.say("muted", until=kit.date(ends))]
+        return [self.say("muted", until=kit.date(await self._desk.mute(event, who, seconds)))]
 
     async def _explained(self, event: Event) -> Sequence[str]:
         """The story of an event, in lines."""

@@ -115,6 +115,7 @@ class Slack:
         if request.content_type == "application/json":
             arguments |= await request.json()
         self.calls.append((method, arguments))
+        self.heard.set()
         token = APP_TOKEN if method == "apps.connections.open" else TOKEN
         if request.headers.get("Authorization") != f"Bearer {token}":
             return web.json_response({"ok": False, "error": "invalid_auth"})
@@ -152,7 +153,9 @@ class Slack:
             return self.history(arguments)
         if method == "conversations.replies":
             thread = [each for each in self.messages if arguments["ts"] in {each.ts, each.thread}]
-            return {"ok": True, "messages": [self.shown(each) for each in thread]} if thread else gone()
+            replies = [each for each in thread[1:] if each.ts > arguments.get("oldest", "")]
+            # The first of the thread always comes along.
+            return self.paged(arguments, thread[:1], replies) if thread else gone()
         if wrong := refusal(arguments, native=self.native):
             return {"ok": False, "error": wrong}
         return self.post(arguments) if method == "chat.postMessage" else self.update(arguments)
@@ -178,14 +181,14 @@ class Slack:
     def history(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The newest first, a page at a time."""
         seen = [each for each in reversed(self.messages) if self.in_channel(each) and each.channel == arguments["channel"]]
+        return self.paged(arguments, [], seen)
+
+    def paged(self, arguments: dict[str, Any], always: list[Posted], seen: list[Posted]) -> dict[str, Any]:
         first = int(arguments.get("cursor", 0))
         last = first + min(int(arguments["limit"]), self.page)
         cursor = str(last) if last < len(seen) else ""
-        return {
-            "ok": True,
-            "messages": [self.shown(each) for each in seen[first:last]],
-            "response_metadata": {"next_cursor": cursor},
-        }
+        shown = [self.shown(each) for each in always + seen[first:last]]
+        return {"ok": True, "messages": shown, "response_metadata": {"next_cursor": cursor}}
 
     async def socket(self, request: web.Request) -> web.StreamResponse:
         """Socket Mode, as an app that has connected sees it."""

@@ -317,6 +317,22 @@ async def test_a_message_is_looked_for_page_by_page() -> None:
     assert sum(method == "conversations.history" for method, _ in workspace.calls) == 6
 
 
+async def test_in_a_long_thread_a_reply_is_looked_for_behind_the_last_that_is_known() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.page = 2
+        last = await told(sink, Kind.TASK_STARTED)
+        for number in range(12):
+            last = await sink.send(news(Kind.NODE_COMPLETED, id=f"node {number}"), last)
+        workspace.fault = once(is_reply, "reset after")
+        with pytest.raises(DeliveryError):
+            await told(sink, Kind.TASK_FAILED, last=last)
+        last = await sink.send(news(Kind.TASK_FAILED, may_repeat=True), last)
+        before = Receipt({name: value for name, value in last.fields.items() if name != "newest"})
+        await sink.send(news(Kind.TASK_RETRIED), before)  # As an earlier version left it.
+    replies = workspace.replies(workspace.roots[0])
+    assert [reply.text.split(": ")[1] for reply in replies[12:]] == ["upgrade FAILED", "upgrade retried"]
+
+
 async def test_places_can_be_chosen() -> None:
     chosen = {"node.completed": "channel", "task.succeeded": "root"}
     async with slack() as workspace, bot(workspace, places=chosen) as sink:
@@ -345,6 +361,14 @@ async def test_check_says_which_scopes_are_missing_and_what_for() -> None:
         ]
         workspace.fault = lambda *_: "invalid_auth"
         assert await sink.check() == ["auth.test: invalid_auth"]
+
+
+async def test_with_no_program_around_it_nobody_listens_and_there_are_no_buttons() -> None:
+    async with slack() as workspace, bot(workspace, app_token=APP_TOKEN, board=True) as sink:
+        await sink.listen()
+        await told(sink, Kind.TASK_FAILED)
+    assert "action_id" not in str(workspace.roots[0].blocks)
+    assert workspace.wires == []
 
 
 async def test_check_says_whether_the_channel_can_be_reached() -> None:

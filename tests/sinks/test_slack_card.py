@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.message import Message
-from notifier.domain.model import Eta, Event, Kind, Stage, Status, TaskFacts
+from notifier.domain.model import Eta, Event, Kind, Outage, Stage, Status, TaskFacts
 from notifier.domain.routing import Matcher
 from notifier.domain.samples import TOLD_AT, sample
 from notifier.domain.silences import Silence
 from notifier.domain.words import Words
+from notifier.sinks.desk import Standing
 from notifier.sinks.slack_blocks import cut, escaped
+from notifier.sinks.slack_board import blocks_of, lines_of
 from notifier.sinks.slack_card import PHRASES, Card
 
 
@@ -173,6 +175,8 @@ def test_what_fits_is_not_cut() -> None:
     assert cut("😀😀", 3) == "😀…"
     assert escaped("<>", 8) == "&lt;&gt;"
     assert escaped("<>", 7) == "&lt;…"
+    assert cut("\n" * 100 + "x", 5) == " …"
+    assert cut("\u202e" * 100 + "x", 5) == "…"
 
 
 HOSTILE = [
@@ -275,3 +279,28 @@ def test_the_event_that_is_shown_is_told_in_its_own_words() -> None:
     event: Event = news(Kind.NODE_COMPLETED).event
     assert event.node is not None
     assert "Node css-sample-ess-esn-1-1 completed" in said(Card(Words()).root(news(Kind.NODE_COMPLETED)))
+
+
+@pytest.mark.parametrize("name", ["search", *HOSTILE], ids=lambda text: ascii(text[:8]))
+def test_a_board_of_many_clusters_stays_within_the_limits(name: str) -> None:
+    running, failed = news(Kind.NODE_COMPLETED).event, news(Kind.TASK_FAILED).event
+    outage = Outage(TOLD_AT, name, name)
+    standings = [
+        Standing(
+            replace(event.cluster, name=name), ((event.task.action, event.task, 0.4),), outage if number == 3 else None, TOLD_AT
+        )
+        for number, event in enumerate([running, failed] * 17)
+        if event.task is not None
+    ]
+    over = replace(running, task=task_of(news(Kind.TASK_SUCCEEDED)))
+    assert over.task is not None
+    standings.append(Standing(over.cluster, ((over.task.action, over.task, 1.0),), None, TOLD_AT))
+    for words, more in ((Words(), "and 5 more"), (Words("zh"), "另有 5 个")):
+        card = Card(words)
+        lines = lines_of(standings, card)
+        assert len(lines) == 35
+        blocks = blocks_of(lines, card)
+        assert problems(blocks) == []
+        assert not any(CONTROL.search(each) for each in marked(blocks))
+        assert more in said(blocks)
+    assert "Nothing is under way." in said(blocks_of([], Card(Words())))

@@ -63,7 +63,7 @@ async def test_accepted_and_reset_on_a_tenth_of_the_calls_nothing_is_seen_twice(
         hit[method] += 1
         return "reset after"
 
-    plans = tuple(plan(number, *[retried()] * (number % 2)) for number in range(6))
+    plans = tuple(plan(number, *[retried()] * (number % 2), nodes=1) for number in range(6))
     async with (
         slack(fault) as workspace,
         cloud(*plans) as simulated,
@@ -93,11 +93,11 @@ async def test_a_failure_is_acknowledged_at_the_running_program_and_the_board_fo
             assert len(await store.transact(lambda tx: tx.silences(0.0, over=True))) == 1
 
 
-FASTER = 20.0
+FASTER = 30.0
 
 
 async def test_twenty_clusters_at_once_stay_within_what_slack_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A minute of Slack's lasts three seconds here, and so does one of the sinks'.
+    # A minute of Slack's lasts two seconds here, and so does one of the sinks'.
     monkeypatch.setattr(slack_channel, "POST_GAP", slack_channel.POST_GAP / FASTER)
     monkeypatch.setattr(slack_channel, "RATE", slack_channel.RATE * FASTER)
     more = f"every: 500ms, rate: {slack_channel.RATE}"
@@ -134,7 +134,7 @@ class Executioner:
 
 
 async def test_killed_at_any_step_of_a_post_nothing_is_seen_twice_and_nothing_is_missing(tmp_path: Path) -> None:
-    steps = [(kind, when) for when in ("after", "before", "answered") for kind in ("root", "reply", "edit")]
+    steps = [(kind, when) for when in ("after", "before", "answered") for kind in ("root", "reply")] + [("edit", "after")]
     executioner = Executioner(steps)
     plans = tuple(plan(number, nodes=1, start=0.5 + number) for number in range(3))
     async with slack(executioner) as workspace, cloud(*plans) as simulated:

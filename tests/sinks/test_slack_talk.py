@@ -203,18 +203,20 @@ async def test_what_is_no_press_of_ours_is_confirmed_and_left_alone(changes: dic
 
 async def test_the_command_says_where_everything_stands() -> None:
     async with slack() as workspace, world(None, workspace) as here:
-        assert await workspace.command("status") == "Nothing is under way in 0 clusters."
+        assert await workspace.command("status") == "Nothing is under way. Clusters watched: 0."
         await here.happens(RUNNING)
         said = await workspace.command("status")
         assert ":hourglass_flowing_sand: *search* `░" in said
-        assert "1 clusters are watched." in said
+        assert "Clusters watched: 1." in said
 
 
 async def test_the_command_mutes_and_explains() -> None:
     async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
-        assert "Muted until <!date^" in await workspace.command("mute search 2h", user="ma")
-        longest = max(silence.ends_at for silence in await here.silences())
+        await here.sink._desk.acknowledge(failed, "lin")  # type: ignore[union-attr]  # it was lent one
+        said = await workspace.command("mute search 2h", user="ma")
+        assert f"Muted until <!date^{int(datetime.now(UTC).timestamp() + 7200)}"[:-1] in said
+        longest = max(silence.ends_at for silence in await here.silences() if silence.author == "ma")
         assert 7100 < (longest - datetime.now(UTC)).total_seconds() <= 7200
         assert "Muted until" in await workspace.command("mute search")
         by_name = await workspace.command("explain search")
@@ -289,6 +291,7 @@ async def test_a_connection_that_ends_is_an_error_in_words(said: str | None, rea
         wire = workspace.wires[0]
         await wire.send_str("no JSON")
         await wire.send_str("[]")
+        await wire.send_str('{"type": "interactive", "envelope_id": "odd", "payload": [1]}')
         await wire.send_bytes(b"\x00")
         if said is None:
             await wire.close()
@@ -350,6 +353,25 @@ async def test_a_board_is_one_message_that_follows_the_clusters(tmp_path: Path, 
             await here.until("Nothing is under way.")  # Found by its metadata, since what was kept is gone.
     assert len(workspace.roots) == 1
     assert problems(workspace.roots[0].blocks) == []
+
+
+async def test_a_board_that_cannot_be_edited_for_now_is_edited_later_and_one_that_never_can_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("notifier.sinks.slack.LEAST_OF_BOARD", 0.02)
+    async with slack() as workspace, world(None, workspace, app_token=None, board=True, every="20ms") as here:
+        await here.until("Nothing is under way.")
+        workspace.fault = lambda *_: "service_unavailable"
+        await here.happens(RUNNING)
+        calls = len(workspace.calls)
+        await workspace.until(lambda: len(workspace.calls) > calls + 2)
+        workspace.fault = lambda *_: None
+        await here.until("*search*")
+        workspace.fault = lambda *_: "is_archived"
+        await here.happens(SUCCESS)
+        with pytest.raises(DeliveryError) as failure:
+            await asyncio.wait_for(here.listening, 5)
+    assert failure.value.reason is DeliveryReason.MISSING
 
 
 async def test_a_desk_whose_store_is_closed_says_so(tmp_path: Path) -> None:
