@@ -133,6 +133,8 @@ class Outlet:
             telemetry.sink_stands(settings.name, paused=self.state.paused)
         if wait:
             return wait
+        # Now, not when they begin: a doubt that arises before must not let go of them.
+        self._lanes |= {claim.lane for claim in claims}
         for claim in claims:
             self._spawn(self._serve(claim, claimed_at))
         if claims:
@@ -173,7 +175,6 @@ class Outlet:
 
     async def _serve(self, claim: Claim, claimed_at: float) -> None:
         """Send one message and settle it."""
-        self._lanes.add(claim.lane)
         try:
             outcome = await self._send(claim, claimed_at)
             await self._settle(claim, outcome, claimed_at + self.settings.lease)
