@@ -139,6 +139,8 @@ class Outlet:
             return wait
         # Another sink of the same pace may have taken the turn meanwhile; the next is ours then.
         turn = self._pace.take(1 / settings.rate) if claims and settings.rate is not None else 0.0
+        # Now, not when they begin: a doubt that arises before must not let go of them.
+        self._lanes |= {claim.lane for claim in claims}
         for claim in claims:
             self._spawn(self._serve(claim, claimed_at, turn))
         if claims:
@@ -180,7 +182,6 @@ class Outlet:
 
     async def _serve(self, claim: Claim, claimed_at: float, turn: float) -> None:
         """Send one message, in ``turn`` seconds, and settle it."""
-        self._lanes.add(claim.lane)
         try:
             await asyncio.sleep(turn)
             outcome = await self._send(claim, claimed_at)
