@@ -238,6 +238,7 @@ def outlet_settings(entry: SinkEntry) -> OutletSettings:
         rate=entry.rate,
         policy=entry.policy,
         fingerprint=fingerprint(entry.type, entry.settings),
+        words=entry.words,
     )
 
 

@@ -89,7 +89,7 @@ async def try_sink(settings: Settings, name: str) -> list[tuple[Message, Receipt
     if entry is None:
         raise LookupError(f"there is no sink {name!r}; there is {', '.join(entry.name for entry in settings.sinks)}")
     # A fresh run each time: a receiver that drops repeats must not drop the second test.
-    messages = samples(datetime.now(UTC), run=token_hex(4))
+    messages = samples(datetime.now(UTC), run=token_hex(4), words=entry.words)
     wanted = [message for message in messages if name in sinks_of(message.event, settings.routes)]
     async with open_session(total=entry.timeout) as session, build_sink(entry, session, page_of(settings)) as sink:
         return [(message, await _attempt(sink, message, entry.timeout)) for message in wanted]

@@ -38,7 +38,7 @@ from notifier.domain.holding import Quiet
 from notifier.domain.model import Cluster, Severity
 from notifier.domain.retry import Policy
 from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
-from notifier.domain.words import Words
+from notifier.domain.words import Language, Words
 
 STORE = "sqlite:///notifier.db"
 
@@ -179,7 +179,7 @@ class SinkOptions(Part):
     delivery: DeliverySettings = DeliverySettings()
     digest: Duration | None = None
     quiet: QuietSettings | None = None
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
     zone: Zone | None = None
 
     @property

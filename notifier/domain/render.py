@@ -1,20 +1,22 @@
-"""Puts an event into words, and into the body that machines read.
+"""Makes a message of an event, in the words of its sink, and the body that machines read.
 
-The words are the same for every sink; what a sink adds is only its format. ``payload`` is the ``data`` of the webhook body and
-the JSON of the command line: a contract, to which fields may be added but in which none may change.
+What a sink adds is only its format. ``payload`` is the ``data`` of the webhook body and the JSON of the command line: a contract,
+to which fields may be added but in which none may change. Its summary is English whatever a sink speaks.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
 
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Action, Event, Kind, Stage, TaskFacts
+from notifier.domain.model import Event
+from notifier.domain.words import Words
 
 LATE = timedelta(minutes=5)
 """News older than this is said to be old."""
 
 Json = Mapping[str, object]
+
+ENGLISH = Words()
 
 
 def render(
@@ -28,15 +30,16 @@ def render(
     mark: str | None = None,
     earlier: tuple[Event, ...] = (),
     progress: Receipt | None = None,
+    words: Words = ENGLISH,
 ) -> Message:
-    """The message for one delivery of an event."""
+    """The message for one delivery of an event, in the words of its sink."""
     age = now - event.observed_at
     return Message(
         id=delivery_id,
         event=event,
-        title=title(event),
-        summary=summary(event),
-        facts=facts(event),
+        title=words.title(event),
+        summary=words.summary(event),
+        facts=words.facts(event),
         earlier=earlier,
         attempt=attempt,
         may_repeat=may_repeat,
@@ -47,100 +50,9 @@ def render(
     )
 
 
-def title(event: Event) -> str:
-    """The cluster and what happened, in a few words."""
-    return f"{event.cluster.name}: {_headline(event, _work(event.task))}"
-
-
-def _headline(event: Event, work: str) -> str:
-    match event.kind:
-        case Kind.TASK_STARTED:
-            return f"{work} is running" if event.catch_up else f"{work} started"
-        case Kind.TASK_RETRIED:
-            return f"{work} retried"
-        case Kind.TASK_SUCCEEDED:
-            return f"{work} succeeded"
-        case Kind.TASK_FAILED:
-            return f"{work} FAILED"
-        case Kind.TASK_PARTIALLY_FAILED:
-            return f"{work} PARTIALLY FAILED"
-        case Kind.TASK_STALLED:
-            return f"{work} makes no progress"
-        case Kind.TASK_RESUMED:
-            return f"{work} makes progress again"
-        case Kind.TASK_VANISHED:
-            return f"{work} is no longer listed"
-        case Kind.NODE_STARTED:
-            return "node started"
-        case Kind.NODE_COMPLETED:
-            return "node completed"
-        case Kind.NODE_FAILED:
-            return "node FAILED"
-        case Kind.STAGE_STARTED:
-            return "stage started"
-        case Kind.STAGE_SUCCEEDED:
-            return "stage succeeded"
-        case Kind.STAGE_FAILED:
-            return "stage FAILED"
-        case Kind.CLUSTER_UNREACHABLE:
-            return "cannot be watched"
-        case Kind.CLUSTER_RECOVERED:
-            return "is watched again"
-    assert_never(event.kind)
-
-
 def summary(event: Event) -> str:
-    """One line for a person, without the cluster's name in front."""
-    task, node = event.task, event.node
-    match event.kind:
-        case Kind.TASK_STARTED | Kind.TASK_SUCCEEDED | Kind.TASK_RESUMED:
-            return f"{_sentence(event, _towards(task))}{_standing(event)}."
-        case Kind.TASK_RETRIED:
-            return f"{_sentence(event)}: attempt {task.attempt if task else '?'}{_standing(event)}."
-        case Kind.TASK_FAILED | Kind.TASK_PARTIALLY_FAILED:
-            return f"{_sentence(event)}{_standing(event)}{_cause(task)}. Someone must choose: retry or terminate."
-        case Kind.TASK_STALLED:
-            return f"{_sentence(event)}{_standing(event)}."
-        case Kind.TASK_VANISHED:
-            return f"{_sentence(event)}: it was running when the API listed it last{_standing(event)}."
-        case Kind.NODE_STARTED:
-            return f"Node {node} started{_standing(event)}."
-        case Kind.NODE_COMPLETED:
-            return f"Node {node} completed{_standing(event)}."
-        case Kind.NODE_FAILED:
-            return f"Node {node} failed{_cause(task)}."
-        case Kind.STAGE_STARTED:
-            return f"Node {node}: {_stage(event.stage)} started."
-        case Kind.STAGE_SUCCEEDED:
-            return f"Node {node}: {_stage(event.stage)} succeeded{_took(event.stage)}."
-        case Kind.STAGE_FAILED:
-            return f"Node {node}: {_stage(event.stage)} failed{_took(event.stage)}{_cause(task)}."
-        case Kind.CLUSTER_UNREACHABLE:
-            return f"No data since {_clock(event.outage.since)} ({_blame(event)})." if event.outage else "No data."
-        case Kind.CLUSTER_RECOVERED:
-            return f"Data again, after {span(event.time - event.outage.since)} without." if event.outage else "Data again."
-    assert_never(event.kind)
-
-
-def facts(event: Event) -> tuple[tuple[str, str], ...]:
-    """Label and value pairs that a sink may show below the summary."""
-    rows: list[tuple[str, str | None]] = [
-        ("Cluster", f"{event.cluster.name} ({event.cluster.id})"),
-        ("Region", event.cluster.region),
-    ]
-    if task := event.task:
-        rows += [
-            ("Action", _work(task)),
-            ("Target", task.target),
-            ("Status", task.status),
-            ("Attempt", str(task.attempt)),
-            ("Nodes", f"{len(task.nodes.completed)} of {task.nodes.total} completed"),
-            ("In flight", ", ".join(task.nodes.in_flight) or None),
-            ("Message", task.fail_message),
-            ("Task", task.id),
-        ]
-    rows += [("Node", event.node), ("Stage", event.stage.name if event.stage else None), ("Seen", _clock(event.observed_at))]
-    return tuple((label, value) for label, value in rows if value)
+    """One line for a person, in English: what logs, the API and the body say."""
+    return ENGLISH.summary(event)
 
 
 def payload(event: Event) -> Json:
@@ -198,59 +110,3 @@ def payload(event: Event) -> Json:
 def iso(time: datetime | None) -> str | None:
     """UTC, ISO 8601, with ``Z``; microseconds only where there are any."""
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _work(task: TaskFacts | None) -> str:
-    if task is None:
-        return "work"
-    return "AZ migration" if task.action is Action.AZ_MIGRATION else "upgrade"
-
-
-def _sentence(event: Event, target: str = "") -> str:
-    headline = _headline(event, _work(event.task) + target)
-    return headline[:1].upper() + headline[1:]
-
-
-def _towards(task: TaskFacts | None) -> str:
-    return f" to {task.target}" if task and task.target else ""
-
-
-def _standing(event: Event) -> str:
-    if event.task is None or not event.task.nodes.total:
-        return ""
-    nodes = event.task.nodes
-    percent = "" if event.progress is None else f", {event.progress:.0%}"
-    return f" ({len(nodes.completed)} of {nodes.total} nodes{percent})"
-
-
-def _cause(task: TaskFacts | None) -> str:
-    return f": {task.fail_message}" if task and task.fail_message else ""
-
-
-def _stage(stage: Stage | None) -> str:
-    return f"stage {stage.order} “{stage.name}”" if stage else "a stage"
-
-
-def _took(stage: Stage | None) -> str:
-    if stage is None or stage.began_at is None or stage.ended_at is None or stage.ended_at < stage.began_at:
-        return ""
-    return f" after {span(stage.ended_at - stage.began_at)}"
-
-
-def _blame(event: Event) -> str:
-    return f"{event.outage.reason}: {event.outage.detail}" if event.outage else "unknown"
-
-
-def _clock(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def span(length: timedelta) -> str:
-    """A length of time as a person says it: the two largest units."""
-    seconds = max(int(length.total_seconds()), 0)
-    days, rest = divmod(seconds, 86400)
-    hours, rest = divmod(rest, 3600)
-    minutes, seconds = divmod(rest, 60)
-    units = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    spoken = [f"{count} {unit}" for count, unit in units if count][:2]
-    return " ".join(spoken) or "0 s"

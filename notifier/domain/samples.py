@@ -10,7 +10,8 @@ from uuid import uuid5
 from notifier.domain.identity import NAMESPACE, of_delivery
 from notifier.domain.message import Message
 from notifier.domain.model import TERMINAL, Action, Cluster, Eta, Event, Kind, Nodes, Outage, Stage, Status, TaskFacts
-from notifier.domain.render import render
+from notifier.domain.render import ENGLISH, render
+from notifier.domain.words import Words
 
 NODES = ("css-sample-ess-esn-1-1", "css-sample-ess-esn-2-1", "css-sample-ess-esn-3-1")
 CLUSTER = Cluster(
@@ -61,13 +62,14 @@ _STAGES = {0: "Data migration", 4: "Node replacement"}
 _LENGTH = timedelta(minutes=180)
 
 
-def samples(now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST") -> list[Message]:
+def samples(now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST", words: Words = ENGLISH) -> list[Message]:
     """One message of each kind, in the order of the story, which ends at ``now``.
 
     Args:
         now: When the messages are told; UTC.
         run: Goes into the ids. A receiver that drops repeats takes the samples of another run as new.
         mark: See `Message`.
+        words: In which they are told.
     """
     return [
         render(
@@ -78,14 +80,15 @@ def samples(now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST"
             skipped=0,
             now=event.observed_at + timedelta(seconds=1),
             mark=mark,
+            words=words,
         )
         for event in (_event(kind, number, now - _LENGTH, run) for number, kind in enumerate(_SCENES, start=1))
     ]
 
 
-def sample(kind: Kind, now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST") -> Message:
+def sample(kind: Kind, now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST", words: Words = ENGLISH) -> Message:
     """The sample message of one kind."""
-    return next(message for message in samples(now, run=run, mark=mark) if message.event.kind is kind)
+    return next(message for message in samples(now, run=run, mark=mark, words=words) if message.event.kind is kind)
 
 
 def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:

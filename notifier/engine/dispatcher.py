@@ -16,6 +16,7 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
+from notifier.domain.words import Words
 from notifier.sinks.contract import Sink
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
@@ -39,7 +40,7 @@ ALONE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class OutletSettings:
-    """How one sink is served: seconds a send may take, messages at once, messages a second (None: no limit), retries."""
+    """How one sink is served: seconds a send may take, messages at once, messages a second (None: no limit), retries, words."""
 
     name: str
     timeout: float = 10.0
@@ -47,6 +48,7 @@ class OutletSettings:
     rate: float | None = None
     policy: Policy = field(default_factory=Policy)
     fingerprint: str = ""
+    words: Words = field(default_factory=Words)
 
 
 class Outlet:
@@ -194,6 +196,7 @@ class Outlet:
             skipped=claim.skipped,
             now=datetime.now(UTC),
             progress=claim.progress,
+            words=self.settings.words,
         )
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError) -> None:

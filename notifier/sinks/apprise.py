@@ -66,7 +66,7 @@ _TYPES = {
     Severity.CRITICAL: apprise.NotifyType.FAILURE,
 }
 _WORDS: Mapping[str, tuple[str, str]] = {
-    "late": ("Told {span} late.", "延迟 {span} 送达。"),
+    "late": ("Told {span} late.", "延迟 {span}送达。"),
     "skipped": ("{count} earlier message(s) never arrived.", "之前有 {count} 条消息未能送达。"),
     "repeat": ("May be a repeat.", "可能是重复消息。"),
     "reminder": ("Reminder {count}.", "第 {count} 次提醒。"),

@@ -203,7 +203,7 @@ def _nodes(event: Event, words: Words) -> list[_Row]:
     for name in working[:MOST_NODES]:
         stage = ""
         if event.stage and event.node == name:
-            stage = f": {event.stage.name} ({event.stage.status})"
+            stage = f": {words.stage(event.stage.name)} ({words.status(event.stage.status)})"
         rows.append(_Row(symbol, colour, _safe(name), _safe(say("halted" if over else "working") + stage)))
     if len(working) > MOST_NODES:
         rows.append(_Row(symbol, colour, _several(len(working) - MOST_NODES, say), say("working")))

@@ -17,7 +17,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "critical": ("Critical", "严重"),
     "happened": ("Happened", "发生时间"),
     "no news": ("This is no news: {mark}.", "这不是实际通知：{mark}。"),
-    "late": ("Told {span} after it was seen.", "在发现 {span} 后才送达。"),
+    "late": ("Told {span} after it was seen.", "在发现 {span}后才送达。"),
     "skipped": (
         "{count} earlier message(s) of this task were given up and never arrived.",
         "此任务之前有 {count} 条消息未能送达，已放弃。",

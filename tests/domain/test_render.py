@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.model import Action, Cluster, Eta, Event, Kind, Nodes, Outage, Severity, Stage, TaskFacts
-from notifier.domain.render import LATE, facts, iso, payload, render, summary, title
+from notifier.domain.render import LATE, iso, payload, render
 from notifier.domain.samples import samples
+from notifier.domain.words import Words
 
+WORDS = Words()
+title, summary, facts = WORDS.title, WORDS.summary, WORDS.facts
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 CLUSTER = Cluster("c-1", "search-prod", "cn-north-4", "prod-beijing", "p-1", {"env": "prod"})
 TASK = TaskFacts(

@@ -235,13 +235,23 @@ def test_of_very_many_earlier_events_the_last_are_listed() -> None:
 
 def test_chinese() -> None:
     words = Words(language="zh", zone=ZoneInfo("Asia/Shanghai"))
-    message = replace(sample(Kind.TASK_FAILED, mark=None), late_by=timedelta(hours=1), earlier=(STORY[0].event,))
+    news = sample(Kind.TASK_FAILED, mark=None, words=words)
+    message = replace(news, late_by=timedelta(hours=1), earlier=(STORY[0].event,))
     sent = letter(message, None, replace(SENDER, words=words))
     assert sent.subject == "sample-cluster：升级到 7.10.2_22.5.1_1230"  # noqa: RUF001 - as Chinese is written
     text, html = parts(message, replace(SENDER, words=words))
     assert '<html lang="zh-CN">' in html
     for part in (text, html):
-        for said in ("严重", "节点", "已完成 1 / 3", "另有 1 个节点", "此前的消息", "在发现 1 h 后才送达", "14:35:00 CST"):
+        for said in (
+            "严重",
+            "节点",
+            "已完成 1 / 3",
+            "另有 1 个节点",
+            "此前的消息",
+            "在发现 1 小时后才送达",
+            "14:35:00 CST",
+            "升级失败",
+        ):
             assert said in part
 
 

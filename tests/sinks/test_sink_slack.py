@@ -343,7 +343,7 @@ def test_the_card_speaks_chinese_and_says_what_was_merged_skipped_and_late() -> 
     running = replace(news(Kind.NODE_COMPLETED), event=replace(news(Kind.NODE_COMPLETED).event, eta=eta))
     assert " to <!date^" in " ".join(texts(Card(Words()).root(running)))
     said = " ".join(texts(Card(Words("zh")).root(message)))
-    for part in ("[DRILL]", "失败", "12 条", "3 条消息未能送达", "延迟 2 h"):
+    for part in ("[DRILL]", "失败", "12 条", "3 条消息未能送达", "延迟 2 小时"):
         assert part in said, part
 
 

@@ -1,0 +1,97 @@
+"""What a language has to have: every phrase that news is put together from.
+
+``phrases_en`` and ``phrases_zh`` are the languages there are, each one table of this shape. A kind of event has one `Telling` in
+each; a test finds the kind that lacks one. Phrases are templates for ``str.format``, and the names they may use are those of
+`words.Words`: what is absent is filled in as nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from notifier.domain.model import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How one kind is told: ``headline`` in a few words, ``summary`` as a sentence.
+
+    Both may use ``{work}`` (what is done to the cluster; ``{Work}`` begins a sentence), ``{towards}``, ``{attempt}``,
+    ``{standing}``, ``{cause}``, ``{node}``, ``{stage}``, ``{took}``, ``{since}``, ``{blame}`` and ``{without}``.
+    """
+
+    headline: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What stands before the facts."""
+
+    cluster: str
+    region: str
+    action: str
+    target: str
+    status: str
+    attempt: str
+    nodes: str
+    in_flight: str
+    message: str
+    task: str
+    node: str
+    stage: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """One language.
+
+    Attributes:
+        tellings: One for each kind.
+        found: For a task that was running already when it was first seen, instead of its kind's.
+        title: Of ``{cluster}`` and ``{headline}``.
+        upgrade: What is done to the cluster, in the middle of a sentence.
+        migration: Likewise.
+        work: Likewise, where it is not known.
+        towards: ``{target}``: an image or AZs.
+        standing: How many nodes of ``{total}`` are ``{done}``, and ``{share}``.
+        share: Of ``{percent}``.
+        cause: ``{message}``.
+        stage: Its ``{order}`` and ``{name}``.
+        a_stage: One that is not known.
+        took: A ``{span}``.
+        since: The ``{moment}`` an outage began.
+        blame: The ``{reason}`` and ``{detail}`` of an outage.
+        without: The ``{span}`` of an outage.
+        completed: Nodes ``{done}`` of ``{total}``, as a fact.
+        listing: Stands between the names of a list.
+        units: Days, hours, minutes, seconds.
+        labels: See `Labels`.
+        statuses: What the API's statuses are called; an unknown one stays as it is.
+        stages: Likewise for the names of stages.
+        reasons: Likewise for why a cluster cannot be polled.
+    """
+
+    tellings: Mapping[Kind, Telling]
+    found: Telling
+    title: str
+    upgrade: str
+    migration: str
+    work: str
+    towards: str
+    standing: str
+    share: str
+    cause: str
+    stage: str
+    a_stage: str
+    took: str
+    since: str
+    blame: str
+    without: str
+    completed: str
+    listing: str
+    units: tuple[str, str, str, str]
+    labels: Labels
+    statuses: Mapping[str, str]
+    stages: Mapping[str, str]
+    reasons: Mapping[str, str]

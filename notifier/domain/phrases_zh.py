@@ -1,0 +1,97 @@
+"""Chinese, in the words of Huawei Cloud's own console and documentation (升级, 可用区, 节点, 阶段, 重试, 终止)."""
+# ruff: noqa: RUF001 - Chinese has punctuation of its own
+
+from notifier.domain.errors import FetchReason
+from notifier.domain.model import Kind, Status
+from notifier.domain.phrases import Labels, Phrases, Telling
+
+_CHOICE = "需要人工选择：重试或终止。"
+
+CHINESE = Phrases(
+    tellings={
+        Kind.TASK_STARTED: Telling("{work}已开始", "{work}{towards}已开始{standing}。"),
+        Kind.TASK_RETRIED: Telling("{work}已重试", "{work}已重试：第 {attempt} 次执行{standing}。"),
+        Kind.TASK_SUCCEEDED: Telling("{work}成功", "{work}{towards}成功{standing}。"),
+        Kind.TASK_FAILED: Telling("{work}失败", f"{{work}}失败{{standing}}{{cause}}。{_CHOICE}"),
+        Kind.TASK_PARTIALLY_FAILED: Telling("{work}部分失败", f"{{work}}部分失败{{standing}}{{cause}}。{_CHOICE}"),
+        Kind.TASK_STALLED: Telling("{work}停滞", "{work}长时间没有进展{standing}。"),
+        Kind.TASK_RESUMED: Telling("{work}恢复进展", "{work}{towards}恢复进展{standing}。"),
+        Kind.TASK_VANISHED: Telling("{work}已不在任务列表中", "{work}已不在任务列表中：上次列出时仍在进行{standing}。"),
+        Kind.NODE_STARTED: Telling("节点{work}已开始", "节点 {node} 开始{work}{standing}。"),
+        Kind.NODE_COMPLETED: Telling("节点{work}完成", "节点 {node} 已完成{work}{standing}。"),
+        Kind.NODE_FAILED: Telling("节点{work}失败", "节点 {node} {work}失败{cause}。"),
+        Kind.STAGE_STARTED: Telling("阶段已开始", "节点 {node}：{stage}已开始。"),
+        Kind.STAGE_SUCCEEDED: Telling("阶段成功", "节点 {node}：{stage}成功{took}。"),
+        Kind.STAGE_FAILED: Telling("阶段失败", "节点 {node}：{stage}失败{took}{cause}。"),
+        Kind.CLUSTER_UNREACHABLE: Telling("无法监控", "{since}无法获取数据{blame}。"),
+        Kind.CLUSTER_RECOVERED: Telling("监控已恢复", "已重新获取到数据{without}。"),
+    },
+    found=Telling("{work}进行中", "{work}{towards}正在进行{standing}。"),
+    title="{cluster}：{headline}",
+    upgrade="升级",
+    migration="可用区迁移",
+    work="任务",
+    towards="到 {target} ",
+    standing="（已完成 {done}/{total} 个节点{share}）",
+    share="，{percent}",
+    cause="：{message}",
+    stage="阶段 {order}“{name}”",
+    a_stage="某个阶段",
+    took="，耗时 {span}",
+    since="自 {moment} 起",
+    blame="（{reason}：{detail}）",
+    without="，中断 {span}",
+    completed="已完成 {done}/{total}",
+    listing="、",
+    units=("天", "小时", "分钟", "秒"),
+    labels=Labels(
+        cluster="集群",
+        region="区域",
+        action="操作",
+        target="目标",
+        status="状态",
+        attempt="执行次数",
+        nodes="节点进度",
+        in_flight="正在处理的节点",
+        message="失败信息",
+        task="任务 ID",
+        node="节点",
+        stage="阶段",
+        seen="发现时间",
+    ),
+    statuses={
+        Status.RUNNING: "进行中",
+        Status.SUCCESS: "成功",
+        Status.FAILED: "失败",
+        Status.PARTIAL_FAILED: "部分失败",
+        Status.WAITING: "等待中",
+    },
+    stages={
+        # Those that are publicly known, from Huawei's documentation and from a client that was run against the real API.
+        "Data migration": "数据迁移",
+        "Node brought offline": "节点下线",
+        "Node creation": "节点创建",
+        "Connectivity test": "连通性测试",
+        "Task status update": "任务状态更新",
+        # The simulator's and the samples' names for those between, which are not public.
+        "Node replacement": "节点替换",
+        "Network port binding": "网络端口绑定",
+        "Node initialization": "节点初始化",
+        "Configuration delivery": "配置下发",
+        "Plugin installation": "插件安装",
+        "Process startup": "进程启动",
+        "Cluster joining": "加入集群",
+        "Data recovery": "数据恢复",
+        "Node information update": "节点信息更新",
+    },
+    reasons={
+        FetchReason.THROTTLED: "请求被限流",
+        FetchReason.REFUSED: "认证被拒绝",
+        FetchReason.GONE: "集群不存在或无权访问",
+        FetchReason.REJECTED: "请求无效",
+        FetchReason.SERVER: "服务端错误",
+        FetchReason.UNREADABLE: "应答无法识别",
+        FetchReason.NETWORK: "网络错误",
+        FetchReason.TIMEOUT: "超时",
+    },
+)
