@@ -24,6 +24,7 @@ from notifier.config import ProjectSettings, Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
+from notifier.domain.words import Words
 from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
@@ -40,6 +41,8 @@ from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web.health import Health
 from notifier.web.server import Web
+from notifier.wording.overrides import spoken
+from notifier.wording.trial import tried
 
 GRACE = 6.0
 """Seconds that deliveries under way may take at a stop; with the rest of the stop it stays under 8."""
@@ -64,6 +67,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         sink_settings=lambda name: registry.load(name).settings,
         endpoint_of=endpoint_of,
         environ=os.environ if environ is None else environ,
+        trial=tried,
     )
 
 
@@ -226,7 +230,12 @@ def build_sink(entry: SinkEntry, session: aiohttp.ClientSession, page: str | Non
     """The sink that an entry of the configuration describes; its messages link to ``page``."""
     kind = registry.load(entry.type)
     settings = cast("SinkSettings", entry.settings)  # Validated by this very type.
-    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, entry.words, page))
+    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, words_of(entry), page))
+
+
+def words_of(entry: SinkEntry) -> Words:
+    """In which words a sink speaks."""
+    return spoken(entry.words, entry.name, entry.said)
 
 
 def outlet_settings(entry: SinkEntry) -> OutletSettings:
@@ -238,7 +247,7 @@ def outlet_settings(entry: SinkEntry) -> OutletSettings:
         rate=entry.rate,
         policy=entry.policy,
         fingerprint=fingerprint(entry.type, entry.settings),
-        words=entry.words,
+        words=words_of(entry),
     )
 
 
@@ -301,7 +310,7 @@ async def run(path: Path) -> None:
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
     """The crew of the file as it is now, at work; or the old one, with a word why."""
     try:
-        settings = load(path)
+        settings = await asyncio.to_thread(load, path)  # Templates are tried in another process, which takes its time.
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
         fresh = await Crew(settings, store).build()

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from secrets import token_hex
 
-from notifier.app import build_sink, credentials_of, endpoint, page_of
+from notifier.app import build_sink, credentials_of, endpoint, page_of, words_of
 from notifier.config import Settings
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, FetchError, Outcome
@@ -89,7 +89,7 @@ async def try_sink(settings: Settings, name: str) -> list[tuple[Message, Receipt
     if entry is None:
         raise LookupError(f"there is no sink {name!r}; there is {', '.join(entry.name for entry in settings.sinks)}")
     # A fresh run each time: a receiver that drops repeats must not drop the second test.
-    messages = samples(datetime.now(UTC), run=token_hex(4), words=entry.words)
+    messages = samples(datetime.now(UTC), run=token_hex(4), words=words_of(entry))
     wanted = [message for message in messages if name in sinks_of(message.event, settings.routes)]
     async with open_session(total=entry.timeout) as session, build_sink(entry, session, page_of(settings)) as sink:
         return [(message, await _attempt(sink, message, entry.timeout)) for message in wanted]

@@ -38,6 +38,10 @@ _lateness = Histogram(
 _reloads = Gauge("notifier_config_last_reload_successful", "1 if the configuration in use is the file's.", registry=registry)
 _store_failures = Counter("notifier_store_failures", "Transactions that the store refused.", registry=registry)
 
+_template_failures = Counter(
+    "notifier_template_failures", "Templates of a configuration that failed; ours was said.", ["sink", "kind"], registry=registry
+)
+
 log = structlog.get_logger("notifier")
 
 CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
@@ -143,6 +147,12 @@ def delivery_failed(sink: str, delivery: str, *, outcome: str, reason: str, deta
         detail=detail,
         verdict=verdict,
     )
+
+
+def template_failed(sink: str, kind: str, slot: str, why: str) -> None:
+    """A template of the configuration could not be filled in, so our own words were said."""
+    _template_failures.labels(sink, kind).inc()
+    log.error("template failed", action="template.failed", sink=sink, kind=kind, slot=slot, why=why)
 
 
 def sink_crashed(sink: str, error: BaseException) -> None:

@@ -34,11 +34,12 @@ from notifier.config.fields import (
 )
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
+from notifier.config.wording import Wording
 from notifier.domain.holding import Quiet
-from notifier.domain.model import Cluster, Severity
+from notifier.domain.model import Cluster, Kind, Severity
 from notifier.domain.retry import Policy
 from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
-from notifier.domain.words import Language, Words
+from notifier.domain.words import Language, Slot, Words
 
 STORE = "sqlite:///notifier.db"
 
@@ -168,6 +169,7 @@ class SinkOptions(Part):
         quiet: Hours in which only what is urgent is told.
         language: Of its words.
         zone: Of the times in them; UTC unless given.
+        words: What is said instead of ours, by kind.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -181,10 +183,11 @@ class SinkOptions(Part):
     quiet: QuietSettings | None = None
     language: Language = "en"
     zone: Zone | None = None
+    words: Wording = Field(default_factory=dict)
 
     @property
-    def words(self) -> Words:
-        """In which words the sink speaks to people."""
+    def speech(self) -> Words:
+        """In which language and zone the sink speaks to people."""
         return Words(self.language, self.zone or UTC)
 
 
@@ -202,6 +205,7 @@ class SinkEntry:
     digest: float = 0.0
     quiet: Quiet | None = None
     words: Words = field(default_factory=Words)
+    said: Mapping[Kind, Mapping[Slot, str]] = field(default_factory=dict)
 
 
 class MatchSettings(Part):

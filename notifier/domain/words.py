@@ -3,7 +3,7 @@
 What is said stands in the tables ``phrases_en`` and ``phrases_zh``; here they are filled in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
@@ -14,6 +14,7 @@ from notifier.domain.phrases_en import ENGLISH
 from notifier.domain.phrases_zh import CHINESE
 
 Language = Literal["en", "zh"]
+Slot = Literal["title", "summary"]
 
 LANGUAGES: Mapping[Language, Phrases] = {"en": ENGLISH, "zh": CHINESE}
 
@@ -25,10 +26,12 @@ class Words:
     Attributes:
         language: See `LANGUAGES`.
         zone: In which moments are shown.
+        given: Says what a configuration wants said of an event instead of our title or summary; None: our own words.
     """
 
     language: Language = "en"
     zone: tzinfo = UTC
+    given: "Callable[[Event, Slot, Words], str | None] | None" = None
 
     @property
     def phrases(self) -> Phrases:
@@ -37,11 +40,15 @@ class Words:
 
     def title(self, event: Event) -> str:
         """The cluster and what happened, in a few words."""
+        if self.given and (said := self.given(event, "title", self)):
+            return said
         headline = self._telling(event).headline.format(**self._parts(event))
         return self.phrases.title.format(cluster=event.cluster.name, headline=headline)
 
     def summary(self, event: Event) -> str:
         """One line for a person, without the cluster's name in front."""
+        if self.given and (said := self.given(event, "summary", self)):
+            return said
         return self._telling(event).summary.format(**self._parts(event))
 
     def facts(self, event: Event) -> tuple[tuple[str, str], ...]:
