@@ -171,6 +171,11 @@ def sink_paused(sink: str, until: str, reason: str, detail: str) -> None:
     log.error("sink paused", action="sink.paused", sink=sink, until=until, reason=reason, detail=detail)
 
 
+def keep_failed(sink: str, detail: str) -> None:
+    """What lasts could not be said again."""
+    log.warning("what lasts could not be said again", action="sink.keep_failed", sink=sink, detail=detail)
+
+
 def sink_recovered(sink: str) -> None:
     """A sink works again."""
     _sinks_paused.labels(sink).set(0)

@@ -17,7 +17,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
 from notifier.domain.words import Words
-from notifier.sinks.contract import Sink
+from notifier.sinks.contract import KEEP, Lasting, Sink
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
 from notifier.store.store import Store
@@ -33,6 +33,9 @@ LOOK = 1.0
 
 SWEEP = 60.0
 """Seconds between looks for what has been owed for too long."""
+
+KEEP_EVERY = 60.0
+"""Seconds between two times that a sink says again what lasts."""
 
 ALONE = 5.0
 """Seconds an outlet waits after its own loop or the store failed."""
@@ -65,6 +68,7 @@ class Outlet:
         self._sends: set[asyncio.Task[None]] = set()
         self._next_send = 0.0
         self._next_sweep = 0.0
+        self._next_keep = 0.0
 
     def wake(self) -> None:
         """There may be work."""
@@ -115,6 +119,9 @@ class Outlet:
             # Whoever sends again, or another replica, may have ended the pause in the store.
             self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
             return LOOK if self.state.paused else 0.0
+        if now >= self._next_keep and isinstance(self._sink, Lasting):
+            self._next_keep = now + KEEP_EVERY
+            await self._keep(self._sink, now)
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
         if settings.rate is not None:
@@ -135,6 +142,22 @@ class Outlet:
             return 0.0 if len(self._sends) < settings.concurrency and not state.paused else LOOK
         due = await self._store.transact(lambda tx: tx.next_due(settings.name))
         return LOOK if due is None else min(max(due - now, 0.01), LOOK)
+
+    async def _keep(self, sink: Lasting, now: float) -> None:
+        """Have the sink say again what lasts, with the lanes held: nothing may end on the way what is said to last."""
+        name = self.settings.name
+        held = await self._store.transact(lambda tx: tx.hold(name, self._owner, KEEP, lease=LEASE, now=now))
+        if not held:
+            return
+        try:
+            async with asyncio.timeout(min(self.settings.timeout, LONGEST_SEND)):
+                await sink.keep([each.receipt for each in held])
+        except (DeliveryError, TimeoutError) as error:
+            telemetry.keep_failed(name, str(error) or "no answer in time")
+        except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
+            telemetry.sink_crashed(name, error)
+        finally:
+            await self._store.transact(lambda tx: tx.let_go(held))
 
     def _give_up(self, tx: Transaction, now: float) -> int:
         limit = self.settings.policy.give_up_after

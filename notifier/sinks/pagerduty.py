@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr
 from yarl import URL
 
+from notifier.domain.conditions import ENDS, OPENS
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event, Kind, Severity
@@ -34,20 +35,6 @@ LARGEST = 400_000
 THROTTLED = 120.0
 """Seconds to wait after a 429 that does not say: PagerDuty asks for "a backoff of a few minutes"."""
 
-OPENS: Mapping[Kind, str] = {
-    Kind.TASK_FAILED: "failure",
-    Kind.TASK_PARTIALLY_FAILED: "failure",
-    Kind.TASK_STALLED: "stall",
-    Kind.CLUSTER_UNREACHABLE: "unreachable",
-}
-ENDS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.TASK_FAILED: ("stall",),
-    Kind.TASK_PARTIALLY_FAILED: ("stall",),
-    Kind.TASK_RETRIED: ("stall",),
-    Kind.TASK_RESUMED: ("stall",),
-    Kind.TASK_SUCCEEDED: ("failure", "stall"),
-    Kind.CLUSTER_RECOVERED: ("unreachable",),
-}
 SEVERITIES: Mapping[Severity, str] = {
     Severity.DEBUG: "info",
     Severity.INFO: "info",
