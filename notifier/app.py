@@ -24,10 +24,10 @@ from notifier.config import ProjectSettings, Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
-from notifier.domain.words import Words
 from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
+from notifier.engine.fallback import Fallback
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.outbound import open_session
 from notifier.sinks import registry
@@ -122,17 +122,21 @@ class Crew:
         self.session = await self._open.enter_async_context(open_session(total=settings.poll.timeout))
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
         owner = f"{socket.gethostname()}/{os.getpid()}"
-        outlets, holdings = [], {}
+        outlets: list[Outlet] = []
+        holdings: dict[str, Holding] = {}
+        fallbacks = {entry.name: entry.fallback for entry in settings.sinks if entry.fallback is not None}
+        audience = Audience(settings.routes, holdings, fallbacks)
         for entry in settings.sinks:
             sink = await self._open.enter_async_context(build_sink(entry, self.session, page_of(settings)))
-            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
+            fallback = Fallback(entry.name, audience, entry.fallback_after)
+            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner, fallback))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
         watches = [watch for project in settings.projects for watch in self._watches(project)]
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
-        self.poller = Poller(watches, self.store, Audience(settings.routes, holdings), cadence, self.dispatcher.told)
+        self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
         self.clock.every(HOURLY, self._tidy)
@@ -230,12 +234,7 @@ def build_sink(entry: SinkEntry, session: aiohttp.ClientSession, page: str | Non
     """The sink that an entry of the configuration describes; its messages link to ``page``."""
     kind = registry.load(entry.type)
     settings = cast("SinkSettings", entry.settings)  # Validated by this very type.
-    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, words_of(entry), page))
-
-
-def words_of(entry: SinkEntry) -> Words:
-    """In which words a sink speaks."""
-    return spoken(entry.words, entry.name, entry.said)
+    return kind.sink(settings, Surroundings(entry.name, session, entry.timeout, spoken(entry), page))
 
 
 def outlet_settings(entry: SinkEntry) -> OutletSettings:
@@ -247,7 +246,7 @@ def outlet_settings(entry: SinkEntry) -> OutletSettings:
         rate=entry.rate,
         policy=entry.policy,
         fingerprint=fingerprint(entry.type, entry.settings),
-        words=words_of(entry),
+        words=spoken(entry),
     )
 
 

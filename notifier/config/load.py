@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from notifier.config.document import Document, data_of
+from notifier.config.fallbacks import check_fallbacks
 from notifier.config.fields import SINK_NAME
 from notifier.config.masking import harmless, may_show, scrub
 from notifier.config.problems import ConfigError, Path, Problem
@@ -62,6 +63,7 @@ def load(
     file = document.check(FileSettings, (), data_of(document.root))
     sinks = _Sinks(document, sink_settings).entries()
     _names(document)
+    check_fallbacks(document)
     _unique(document)
     if endpoint_of is not None:
         _regions(document, endpoint_of)
@@ -155,6 +157,8 @@ class _Sinks:
             digest=served.digest or 0.0,
             quiet=None if served.quiet is None else served.quiet.quiet(served.speech.zone),
             words=served.speech,
+            fallback=served.fallback,
+            fallback_after=served.fallback_after,
             said={kind: telling.slots for kind, telling in served.words.items()},
         )
 

@@ -26,6 +26,7 @@ from notifier.config.fields import (
     SendTimeout,
     Severities,
     Shape,
+    SinkName,
     SinkNames,
     StoreUrl,
     Token,
@@ -39,6 +40,7 @@ from notifier.domain.holding import Quiet
 from notifier.domain.model import Cluster, Kind, Severity
 from notifier.domain.retry import Policy
 from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
+from notifier.domain.standing import FAILING
 from notifier.domain.words import Language, Slot, Words
 
 STORE = "sqlite:///notifier.db"
@@ -170,6 +172,8 @@ class SinkOptions(Part):
         language: Of its words.
         zone: Of the times in them; UTC unless given.
         words: What is said instead of ours, by kind.
+        fallback: The sink through which it is told that this one fails.
+        fallback_after: Seconds for which it may fail before that; a refusal is told at once.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -184,6 +188,8 @@ class SinkOptions(Part):
     language: Language = "en"
     zone: Zone | None = None
     words: Wording = Field(default_factory=dict)
+    fallback: SinkName | None = None
+    fallback_after: Duration = FAILING
 
     @property
     def speech(self) -> Words:
@@ -206,6 +212,8 @@ class SinkEntry:
     quiet: Quiet | None = None
     words: Words = field(default_factory=Words)
     said: Mapping[Kind, Mapping[Slot, str]] = field(default_factory=dict)
+    fallback: str | None = None
+    fallback_after: float = FAILING
 
 
 class MatchSettings(Part):

@@ -12,6 +12,7 @@ class Condition(StrEnum):
     FAILURE = "failure"
     STALL = "stall"
     UNREACHABLE = "unreachable"
+    SINK = "sink"
 
 
 OPENS: Mapping[Kind, Condition] = {
@@ -19,6 +20,7 @@ OPENS: Mapping[Kind, Condition] = {
     Kind.TASK_PARTIALLY_FAILED: Condition.FAILURE,
     Kind.TASK_STALLED: Condition.STALL,
     Kind.CLUSTER_UNREACHABLE: Condition.UNREACHABLE,
+    Kind.SINK_FAILING: Condition.SINK,
 }
 ENDS: Mapping[Kind, tuple[Condition, ...]] = {
     Kind.TASK_FAILED: (Condition.STALL,),
@@ -27,6 +29,7 @@ ENDS: Mapping[Kind, tuple[Condition, ...]] = {
     Kind.TASK_RESUMED: (Condition.STALL,),
     Kind.TASK_SUCCEEDED: (Condition.FAILURE, Condition.STALL),
     Kind.CLUSTER_RECOVERED: (Condition.UNREACHABLE,),
+    Kind.SINK_RECOVERED: (Condition.SINK,),
 }
 
 

@@ -20,6 +20,7 @@ NEVER_MERGED = frozenset(
         Kind.NODE_FAILED,
         Kind.STAGE_FAILED,
         Kind.CLUSTER_UNREACHABLE,
+        Kind.SINK_FAILING,
     }
 )
 """Kinds that always get a message of their own: failures, ends, and what somebody should look into."""

@@ -16,7 +16,8 @@ class Telling:
     """How one kind is told: ``headline`` in a few words, ``summary`` as a sentence.
 
     Both may use ``{work}`` (what is done to the cluster; ``{Work}`` begins a sentence), ``{towards}``, ``{attempt}``,
-    ``{standing}``, ``{cause}``, ``{node}``, ``{stage}``, ``{took}``, ``{since}``, ``{blame}`` and ``{without}``.
+    ``{standing}``, ``{cause}``, ``{node}``, ``{stage}``, ``{took}``, ``{since}``, ``{blame}``, ``{without}``,
+    ``{after}``, ``{sink}``, ``{waiting}`` and ``{lost}``.
     """
 
     headline: str
@@ -40,6 +41,7 @@ class Labels:
     node: str
     stage: str
     seen: str
+    sink: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,10 @@ class Phrases:
         took: A ``{span}``.
         since: The ``{moment}`` an outage began.
         blame: The ``{reason}`` and ``{detail}`` of an outage.
-        without: The ``{span}`` of an outage.
+        without: The ``{span}`` of an outage; ``after`` that of a failing sink.
+        waiting: ``{count}`` messages that a failing sink owes.
+        followed: The same, once it works again.
+        lost: ``{count}`` messages that were given up.
         completed: Nodes ``{done}`` of ``{total}``, as a fact.
         listing: Stands between the names of a list.
         units: Days, hours, minutes, seconds.
@@ -70,6 +75,7 @@ class Phrases:
         statuses: What the API's statuses are called; an unknown one stays as it is.
         stages: Likewise for the names of stages.
         reasons: Likewise for why a cluster cannot be polled.
+        failures: Likewise for why a sink cannot be told.
     """
 
     tellings: Mapping[Kind, Telling]
@@ -88,6 +94,10 @@ class Phrases:
     since: str
     blame: str
     without: str
+    after: str
+    waiting: str
+    followed: str
+    lost: str
     completed: str
     listing: str
     units: tuple[str, str, str, str]
@@ -95,3 +105,4 @@ class Phrases:
     statuses: Mapping[str, str]
     stages: Mapping[str, str]
     reasons: Mapping[str, str]
+    failures: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Chinese, in the words of Huawei Cloud's own console and documentation (升级, 可用区, 节点, 阶段, 重试, 终止)."""
 # ruff: noqa: RUF001 - Chinese has punctuation of its own
 
-from notifier.domain.errors import FetchReason
+from notifier.domain.errors import DeliveryReason, FetchReason
 from notifier.domain.model import Kind, Status
 from notifier.domain.phrases import Labels, Phrases, Telling
 
@@ -25,6 +25,8 @@ CHINESE = Phrases(
         Kind.STAGE_FAILED: Telling("阶段失败", "节点 {node}：{stage}失败{took}{cause}。"),
         Kind.CLUSTER_UNREACHABLE: Telling("无法监控", "{since}无法获取数据{blame}。"),
         Kind.CLUSTER_RECOVERED: Telling("监控已恢复", "已重新获取到数据{without}。"),
+        Kind.SINK_FAILING: Telling("通知渠道 {sink} 故障", "{since}无法通过渠道 {sink} 发送通知{blame}。{waiting}{lost}"),
+        Kind.SINK_RECOVERED: Telling("通知渠道 {sink} 已恢复", "通知渠道 {sink} 已恢复{after}。{waiting}{lost}"),
     },
     found=Telling("{work}进行中", "{work}{towards}正在进行{standing}。"),
     title="{cluster}：{headline}",
@@ -41,6 +43,10 @@ CHINESE = Phrases(
     since="自 {moment} 起",
     blame="（{reason}：{detail}）",
     without="，中断 {span}",
+    after="，中断 {span}",
+    waiting="{count} 条消息等待发送。",
+    followed="积压的 {count} 条消息将陆续发送，其中过时的按任务合并。",
+    lost="{count} 条消息已放弃。",
     completed="已完成 {done}/{total}",
     listing="、",
     units=("天", "小时", "分钟", "秒"),
@@ -58,6 +64,7 @@ CHINESE = Phrases(
         node="节点",
         stage="阶段",
         seen="发现时间",
+        sink="通知渠道",
     ),
     statuses={
         Status.RUNNING: "进行中",
@@ -93,5 +100,24 @@ CHINESE = Phrases(
         FetchReason.UNREADABLE: "应答无法识别",
         FetchReason.NETWORK: "网络错误",
         FetchReason.TIMEOUT: "超时",
+    },
+    failures={
+        DeliveryReason.THROTTLED: "被限流",
+        DeliveryReason.REFUSED: "认证被拒绝",
+        DeliveryReason.GONE: "接收方已不存在",
+        DeliveryReason.MISSING: "找不到接收地址",
+        DeliveryReason.INVALID: "消息被拒绝",
+        DeliveryReason.TOO_LARGE: "消息过大",
+        DeliveryReason.SERVER: "服务端错误",
+        DeliveryReason.REDIRECT: "被重定向",
+        DeliveryReason.UNREADABLE: "应答无法识别",
+        DeliveryReason.NETWORK: "网络错误",
+        DeliveryReason.TLS: "TLS 错误",
+        DeliveryReason.TIMEOUT: "超时",
+        DeliveryReason.INTERRUPTED: "发送被中断",
+        DeliveryReason.RENDER: "消息无法生成",
+        DeliveryReason.CRASHED: "渠道程序出错",
+        DeliveryReason.EXPIRED: "超过期限",
+        DeliveryReason.REMOVED: "渠道已从配置中删除",
     },
 )

@@ -57,7 +57,7 @@ def summary(event: Event) -> str:
 
 def payload(event: Event) -> Json:
     """The event as JSON-able data: the ``data`` of the webhook body."""
-    task, stage, outage = event.task, event.stage, event.outage
+    task, stage, outage, sink = event.task, event.stage, event.outage, event.sink
     return {
         "id": event.id,
         "kind": event.kind.value,
@@ -104,6 +104,15 @@ def payload(event: Event) -> Json:
         "progress": event.progress,
         "eta": event.eta and {"earliest": iso(event.eta.earliest), "latest": iso(event.eta.latest), "basis": event.eta.basis},
         "outage": outage and {"since": iso(outage.since), "reason": outage.reason, "detail": outage.detail},
+        "sink": sink
+        and {
+            "name": sink.name,
+            "since": iso(sink.since),
+            "reason": sink.reason,
+            "detail": sink.detail,
+            "waiting": sink.waiting,
+            "lost": sink.lost,
+        },
     }
 
 

@@ -1,6 +1,6 @@
 """One realistic message of each kind: what ``notifier test SINK`` sends and what every sink is tested with.
 
-They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, and one outage.
+They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, one outage, and a sink that fails.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,22 @@ from uuid import uuid5
 
 from notifier.domain.identity import NAMESPACE, of_delivery
 from notifier.domain.message import Message
-from notifier.domain.model import TERMINAL, Action, Cluster, Eta, Event, Kind, Nodes, Outage, Stage, Status, TaskFacts
+from notifier.domain.model import (
+    NOTIFIER,
+    OURS,
+    TERMINAL,
+    Action,
+    Cluster,
+    Eta,
+    Event,
+    Kind,
+    Nodes,
+    Outage,
+    SinkFacts,
+    Stage,
+    Status,
+    TaskFacts,
+)
 from notifier.domain.render import ENGLISH, render
 from notifier.domain.words import Words
 
@@ -56,6 +71,8 @@ _SCENES = {
     Kind.TASK_VANISHED: _Scene(140, completed=2, attempt=2),
     Kind.CLUSTER_UNREACHABLE: _Scene(150),
     Kind.CLUSTER_RECOVERED: _Scene(160),
+    Kind.SINK_FAILING: _Scene(165),
+    Kind.SINK_RECOVERED: _Scene(175),
     Kind.TASK_SUCCEEDED: _Scene(180, Status.SUCCESS, completed=3, attempt=2),
 }
 _STAGES = {0: "Data migration", 4: "Node replacement"}
@@ -94,6 +111,8 @@ def sample(kind: Kind, now: datetime = TOLD_AT, *, run: str = "", mark: str | No
 def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
     scene = _SCENES[kind]
     time = start + timedelta(minutes=scene.minute)
+    if kind in OURS:
+        return _of_sink(kind, sequence, time, run)
     of_cluster = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
     concerns_node = kind.value.startswith(("node.", "stage."))
     position = scene.completed - 1 if kind is Kind.NODE_COMPLETED else scene.completed
@@ -111,6 +130,20 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
         progress=None if of_cluster else round(scene.completed / len(NODES), 2),
         eta=Eta(start + _LENGTH, start + _LENGTH * 1.2, "1 finished node") if running and scene.completed else None,
         outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_cluster else None,
+    )
+
+
+def _of_sink(kind: Kind, sequence: int, time: datetime, run: str) -> Event:
+    fails = kind is Kind.SINK_FAILING
+    reason, detail = ("refused", "HTTP 401: the token is not valid") if fails else (None, None)
+    return Event(
+        id=str(uuid5(NAMESPACE, f"sample/{run}/{kind}")),
+        kind=kind,
+        sequence=sequence,
+        time=time,
+        observed_at=time,
+        cluster=NOTIFIER,
+        sink=SinkFacts("sample-sink", time - timedelta(minutes=10), reason, detail, waiting=7, lost=0 if fails else 2),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
-from notifier.domain.model import Action, Event, Outage, Stage, TaskFacts
+from notifier.domain.model import Action, Event, Outage, SinkFacts, Stage, TaskFacts
 from notifier.domain.phrases import Phrases, Telling
 from notifier.domain.phrases_en import ENGLISH
 from notifier.domain.phrases_zh import CHINESE
@@ -55,10 +55,9 @@ class Words:
         """Label and value pairs that a sink may show below the summary."""
         phrases = self.phrases
         labels = phrases.labels
-        rows: list[tuple[str, str | None]] = [
-            (labels.cluster, f"{event.cluster.name} ({event.cluster.id})"),
-            (labels.region, event.cluster.region),
-        ]
+        rows: list[tuple[str, str | None]] = [(labels.sink, event.sink.name)] if event.sink else []
+        if event.sink is None:
+            rows = [(labels.cluster, f"{event.cluster.name} ({event.cluster.id})"), (labels.region, event.cluster.region)]
         if task := event.task:
             completed = phrases.completed.format(done=len(task.nodes.completed), total=task.nodes.total)
             rows += [
@@ -132,6 +131,7 @@ class Words:
             "stage": self._stage(event.stage),
             "took": self._took(event.stage),
             **self._outage(event.outage, event.time),
+            **(self._sink(event.sink, event.time) if event.sink else {}),
         }
 
     def _standing(self, event: Event) -> str:
@@ -153,10 +153,23 @@ class Words:
 
     def _outage(self, outage: Outage | None, now: datetime) -> dict[str, str]:
         if outage is None:
-            return {"since": "", "blame": "", "without": ""}
+            return {"sink": "?", **dict.fromkeys(("since", "blame", "without", "after", "waiting", "lost"), "")}
         phrases = self.phrases
         return {
             "since": phrases.since.format(moment=self.moment(outage.since)),
             "blame": phrases.blame.format(reason=phrases.reasons.get(outage.reason, outage.reason), detail=outage.detail),
             "without": phrases.without.format(span=self.span(now - outage.since)),
+        }
+
+    def _sink(self, sink: SinkFacts, now: datetime) -> dict[str, str]:
+        phrases, reason = self.phrases, sink.reason or ""
+        waiting = phrases.waiting if reason else phrases.followed
+        blame = phrases.blame.format(reason=phrases.failures.get(reason, reason), detail=sink.detail) if reason else ""
+        return {
+            "sink": sink.name,
+            "since": phrases.since.format(moment=self.moment(sink.since)),
+            "blame": blame,
+            "after": phrases.after.format(span=self.span(now - sink.since)),
+            "waiting": waiting.format(count=sink.waiting) if sink.waiting else "",
+            "lost": phrases.lost.format(count=sink.lost) if sink.lost else "",
         }

@@ -17,6 +17,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
 from notifier.domain.words import Words
+from notifier.engine.fallback import Fallback, Told
 from notifier.sinks.contract import KEEP, Lasting, Sink
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
@@ -57,8 +58,9 @@ class OutletSettings:
 class Outlet:
     """Serves one sink until stopped."""
 
-    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str) -> None:
+    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str, fallback: Fallback | None = None) -> None:
         self.settings = settings
+        self.fallback = fallback or Fallback(settings.name)
         self.state = SinkState()
         self._sink = sink
         self._store = store
@@ -114,6 +116,7 @@ class Outlet:
         now, settings, state = time.time(), self.settings, self.state
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP
+            self.fallback.troubled = True
             await self._store.transact(lambda tx: self._give_up(tx, now))
         if state.paused and (state.paused_until is None or now < state.paused_until):
             # Whoever sends again, or another replica, may have ended the pause in the store.
@@ -228,13 +231,15 @@ class Outlet:
             # Only a pause held the others back; a failure or two did not, and must not cut short what each waits for itself.
             recovered = self.state.paused
             self.state = SinkState()
-            await self._store.transact(lambda tx: self._arrived(tx, claim, outcome, now.timestamp(), recovered=recovered))
+            told = await self._store.transact(lambda tx: self._arrived(tx, claim, outcome, now, recovered=recovered))
+            self.fallback.committed(told, works=True)
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
             if recovered:
                 telemetry.sink_recovered(self.settings.name)
             return
         verdict = self._judge(claim, outcome, now)
-        await self._store.transact(lambda tx: self._failed(tx, claim, outcome, verdict, now.timestamp()))
+        told = await self._store.transact(lambda tx: self._failed(tx, claim, outcome, verdict, now))
+        self.fallback.committed(told, works=_listens(outcome))
         said = "dead" if isinstance(verdict, Bury) else f"again at {verdict.at:%Y-%m-%d %H:%M:%S} UTC"
         telemetry.delivery_failed(
             self.settings.name,
@@ -245,17 +250,17 @@ class Outlet:
             verdict=said,
         )
 
-    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: float, *, recovered: bool) -> None:
-        tx.delivered(claim, receipt, now)
+    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: datetime, *, recovered: bool) -> Told | None:
+        tx.delivered(claim, receipt, now.timestamp())
         if recovered:
             # The others waited because the sink was down, not because of what they say.
             tx.mark(self.settings.name, self.state)
-            tx.hasten(self.settings.name, now)
+            tx.hasten(self.settings.name, now.timestamp())
+        return self.fallback.settled(tx, None, now)
 
     def _judge(self, claim: Claim, error: DeliveryError, now: datetime) -> TryAgain | Bury:
         """What follows for the message; also whether the sink is left alone from now on."""
-        listens = error.outcome is Outcome.REJECTED and error.scope is Scope.EVENT  # It judged this one message.
-        failures = 0 if listens else self.state.failures + 1
+        failures = 0 if _listens(error) else self.state.failures + 1
         hold = pause(error, failures=failures, now=now) if failures else None
         if hold is None:
             self.state = SinkState(failures)
@@ -273,7 +278,8 @@ class Outlet:
             now=now,
         )
 
-    def _failed(self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, now: float) -> None:
+    def _failed(self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, at: datetime) -> Told | None:
+        now = at.timestamp()
         said = {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
         if isinstance(verdict, Bury) and claim.earlier and error.receipt is None and verdict.reason is not DeliveryReason.EXPIRED:
             tx.parted(claim, now, **said)
@@ -291,6 +297,12 @@ class Outlet:
                 **said,
             )
         tx.mark(self.settings.name, self.state)
+        return self.fallback.settled(tx, None if _listens(error) else error, at)
+
+
+def _listens(error: DeliveryError) -> bool:
+    """Whether the sink works all the same: it judged this one message."""
+    return error.outcome is Outcome.REJECTED and error.scope is Scope.EVENT
 
 
 def _checked(receipt: object) -> Receipt:
@@ -312,6 +324,8 @@ class Dispatcher:
 
     def __init__(self, outlets: list[Outlet]) -> None:
         self.outlets = {outlet.settings.name: outlet for outlet in outlets}
+        for outlet in outlets:
+            outlet.fallback.wake = self.told
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:

@@ -36,6 +36,7 @@ NAMES: Mapping[Condition, str] = {
     Condition.FAILURE: "CssUpgradeFailed",
     Condition.STALL: "CssUpgradeStalled",
     Condition.UNREACHABLE: "CssClusterUnreachable",
+    Condition.SINK: "CssNotifierSinkFailing",
 }
 NEWS = "CssUpgradeNews"
 """The name of an alert that no condition stands behind."""
@@ -250,6 +251,8 @@ class Sink:
 
 def _place(event: Event) -> dict[str, str]:
     task = event.task
+    if event.sink is not None:
+        return {"sink": event.sink.name}
     return {
         "cluster": event.cluster.name,
         "cluster_id": event.cluster.id,

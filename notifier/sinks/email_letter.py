@@ -130,7 +130,9 @@ def _subject(message: Message, last: Receipt | None, sender: Sender) -> str:
     if called:
         return one_line(called, LONGEST_SUBJECT)
     event, say = message.event, partial(phrase, sender.words.language)
-    if event.task is None:
+    if event.sink is not None:
+        work = say("sink", sink=event.sink.name)
+    elif event.task is None:
         work = say("watching")
     else:
         key = "migration" if event.task.action is Action.AZ_MIGRATION else "upgrade"

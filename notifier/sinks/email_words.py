@@ -9,6 +9,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "migration": ("AZ migration", "可用区迁移"),
     "migration to": ("AZ migration to {target}", "可用区迁移到 {target}"),
     "watching": ("is it being watched?", "监控状态"),
+    "sink": ("does sink {sink} work?", "通知渠道 {sink} 状态"),
     "subject": ("{cluster}: {work}", "{cluster}：{work}"),
     "debug": ("Detail", "细节"),
     "info": ("Info", "信息"),

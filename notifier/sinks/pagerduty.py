@@ -96,8 +96,8 @@ class Sink:
 
     def _steps(self, event: Event, held: set[str]) -> Iterator[tuple[Action, str]]:
         for condition in ENDS.get(event.kind, ()):
-            # Whether a cluster's outage was told by us is not always known; to resolve what is not open does no harm.
-            if condition in held or event.kind is Kind.CLUSTER_RECOVERED:
+            # Whether an outage was told by us is not always known; to resolve what is not open does no harm.
+            if condition in held or event.kind in {Kind.CLUSTER_RECOVERED, Kind.SINK_RECOVERED}:
                 yield "resolve", condition
         if opened := OPENS.get(event.kind):
             yield "trigger", opened

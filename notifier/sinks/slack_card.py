@@ -160,7 +160,8 @@ class Card:
         return [self._section("\n".join(lines))] if lines else []
 
     def _context(self, event: Event) -> dict[str, Any]:
-        parts = [escaped(f"{event.cluster.name} · {event.cluster.region} · {event.cluster.project}", 200)]
+        cluster = event.cluster
+        parts = [escaped(" · ".join(filter(None, (cluster.name, cluster.region, cluster.project))), 200)]
         if event.task is not None:
             parts.append(self.say("attempt", number=event.task.attempt))
             parts.append(self.say("task", id=escaped(event.task.id, 80)))

@@ -159,7 +159,9 @@ def body(message: Message) -> bytes:
     data = {**payload(event), "mark": message.mark}
     if message.mark:
         data["summary"] = f"[{message.mark}] {data['summary']}"
-    parts = ("huaweicloud", cluster.region, cluster.project_id, "css", "clusters", cluster.id)
+    parts: tuple[str, ...] = ("huaweicloud", cluster.region, cluster.project_id, "css", "clusters", cluster.id)
+    if event.sink is not None:
+        parts = (cluster.name,)
     envelope: dict[str, object] = {
         "specversion": "1.0",
         "id": webhook_id(message),

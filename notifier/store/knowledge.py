@@ -48,7 +48,9 @@ class Knowledge(Session):
         self._save_cluster(cluster, known, version, now)
         changed = {key: state for key, state in known.tasks.items() if before.tasks.get(key) is not state}
         self._save_tasks(cluster, changed, now)
-        events, deliveries = planned
+        self._add(*planned, now)
+
+    def _add(self, events: Sequence[Event], deliveries: Sequence[Planned], now: float) -> None:
         if events:
             self._run(statements.ADD_EVENT, [_event_row(event) for event in events])
         if deliveries:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0006"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 metadata = MetaData(
@@ -137,6 +137,9 @@ sink = Table(
     Column("paused_until", Double),
     Column("reason", String),
     Column("detail", Text),
+    Column("failing_since", Double),
+    Column("failing_told", Boolean, nullable=False, server_default=false()),
+    Column("sequence", Integer, nullable=False, server_default="0"),
 )
 
 silence = Table(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from jinja2 import Template
 
 from notifier import telemetry
+from notifier.config import SinkEntry
 from notifier.domain.model import Event, Kind
 from notifier.domain.words import Slot, Words
 from notifier.wording.data import data_of
@@ -40,6 +41,6 @@ class Overrides:
             return None
 
 
-def spoken(words: Words, sink: str, said: Said) -> Words:
-    """The words of a sink, with its configuration's own in them."""
-    return replace(words, given=Overrides(sink, said)) if said else words
+def spoken(entry: SinkEntry) -> Words:
+    """In which words a sink speaks: its language and zone, with its configuration's own words in them."""
+    return replace(entry.words, given=Overrides(entry.name, entry.said)) if entry.said else entry.words

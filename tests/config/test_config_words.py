@@ -184,12 +184,11 @@ def test_text_of_a_stranger_is_never_a_template_and_never_longer_than_allowed() 
 
 
 def test_only_what_is_given_is_replaced_and_machines_hear_what_they_always_heard() -> None:
-    words = spoken(Words("zh"), "team", {Kind.TASK_FAILED: {"title": "🔥 {{ title }}"}})
+    words = Words("zh", given=Overrides("team", {Kind.TASK_FAILED: {"title": "🔥 {{ title }}"}}))
     message = render(FAILED, delivery_id="d", attempt=1, may_repeat=False, skipped=0, now=FAILED.observed_at, words=words)
     assert message.title == f"🔥 {Words('zh').title(FAILED)}"
     assert message.summary == Words("zh").summary(FAILED)
     assert FAIL_MESSAGE in str(payload(FAILED)["summary"])
-    assert spoken(Words(), "team", {}) == Words()
 
 
 def test_a_template_that_was_never_tried_is_refused_all_the_same() -> None:
@@ -213,8 +212,8 @@ def test_the_words_of_a_configuration_reach_the_sink(tmp_path: Path) -> None:
     path = tmp_path / "notifier.yaml"
     path.write_text(CONFIGURATION)
     (entry,) = app.load(path).sinks
-    assert app.words_of(entry).title(FAILED) == "sample-cluster: call"
-    assert app.outlet_settings(entry).words == app.words_of(entry)
+    assert spoken(entry).title(FAILED) == "sample-cluster: call"
+    assert app.outlet_settings(entry).words == spoken(entry)
 
 
 @pytest.mark.parametrize(

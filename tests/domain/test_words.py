@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain import phrases_zh
-from notifier.domain.errors import FetchReason
+from notifier.domain.errors import DeliveryReason, FetchReason
 from notifier.domain.model import STAGE_STATUSES, TASK_STATUSES, Action, Kind, Stage
 from notifier.domain.phrases import Labels
 from notifier.domain.render import payload
@@ -46,12 +46,14 @@ def test_every_kind_has_words_in_every_language(language: Language) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
-    # One real task of each sort, so that only our own words are left once what the API said is taken out.
+    # Only our own words are left once what strangers said is taken out.
     message = sample(kind, words=SHANGHAI)
     event = message.event
     names = [event.cluster.name, event.cluster.id, event.cluster.region, event.node, "CST", "API", "ID", "HTTP"]
     if event.task:
         names += [event.task.target, event.task.fail_message, event.task.id, *event.task.nodes.in_flight]
+    if event.sink:
+        names += [event.sink.name, event.sink.detail]
     said = " ".join([message.title, message.summary, *(f"{label} {value}" for label, value in message.facts)])
     for name in sorted(filter(None, names), key=len, reverse=True):
         said = said.replace(name, "")
@@ -72,11 +74,24 @@ def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
         (Kind.STAGE_SUCCEEDED, "阶段成功", "节点 css-sample-ess-esn-1-1：阶段 0“数据迁移”成功，耗时 6 分钟。"),
         (Kind.CLUSTER_UNREACHABLE, "无法监控", "自 2026-03-01 15:25:00 CST 起无法获取数据（服务端错误：HTTP 503）。"),
         (Kind.CLUSTER_RECOVERED, "监控已恢复", "已重新获取到数据，中断 15 分钟。"),
+        (
+            Kind.SINK_FAILING,
+            "通知渠道 sample-sink 故障",
+            (
+                "自 2026-03-01 15:35:00 CST 起无法通过渠道 sample-sink 发送通知"
+                "（认证被拒绝：HTTP 401: the token is not valid）。7 条消息等待发送。"
+            ),
+        ),
+        (
+            Kind.SINK_RECOVERED,
+            "通知渠道 sample-sink 已恢复",
+            "通知渠道 sample-sink 已恢复，中断 10 分钟。积压的 7 条消息将陆续发送，其中过时的按任务合并。2 条消息已放弃。",
+        ),
     ],
 )
 def test_chinese_reads_as_it_should(kind: Kind, title: str, summary: str) -> None:
     message = sample(kind, words=SHANGHAI)
-    assert message.title == f"sample-cluster：{title}"
+    assert message.title == f"{message.event.cluster.name}：{title}"
     assert message.summary == summary
 
 
@@ -105,6 +120,7 @@ def test_chinese_knows_every_stage_status_and_reason_that_is_known_of() -> None:
     assert {stage.name for stage in STAGES} <= set(chinese.stages)
     assert set(chinese.statuses) == STAGE_STATUSES | TASK_STATUSES
     assert set(chinese.reasons) == set(FetchReason)
+    assert set(chinese.failures) == set(DeliveryReason)
 
 
 def test_what_nobody_knows_of_stays_as_it_is() -> None:
