@@ -114,6 +114,12 @@ def available() -> list[SinkType | Broken]:
     return found
 
 
+def offers(kind: SinkType) -> tuple[str, ...]:
+    """What the sinks of a type can do besides telling: ``merges``, ``checks``, ``keeps``; see ``contract``."""
+    besides = {"merges": "patience", "checks": "check", "keeps": "keep"}
+    return tuple(word for word, method in besides.items() if callable(getattr(kind.sink, method, None)))
+
+
 def _offered() -> dict[str, tuple[str, Callable[[], object]]]:
     """Names with their origin and what imports them; the first to claim a name has it."""
     offered: dict[str, tuple[str, Callable[[], object]]] = {}

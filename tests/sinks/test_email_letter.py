@@ -72,10 +72,11 @@ def test_a_task_is_one_thread_with_one_subject() -> None:
 
 
 def test_what_is_told_of_the_cluster_is_another_thread() -> None:
-    about_cluster = {str(mail(message)["In-Reply-To"]) for message in STORY if message.event.task is None}
+    about_cluster = {str(mail(message)["In-Reply-To"]) for message in STORY if message.event.outage}
     about_task = {str(mail(message)["In-Reply-To"]) for message in STORY if message.event.task}
     assert len(about_cluster) == len(about_task) == 1
     assert about_cluster != about_task
+    assert str(mail(sample(Kind.SINK_FAILING, mark=None))["Subject"]) == "[css] notifier: does sink sample-sink work?"
     assert str(mail(sample(Kind.CLUSTER_UNREACHABLE, mark=None))["Subject"]) == "[css] sample-cluster: is it being watched?"
 
 
@@ -257,7 +258,7 @@ def test_chinese() -> None:
 
 def test_every_phrase_has_the_same_names_in_both_languages() -> None:
     names = {name: f"<{name}>" for name in ("target", "cluster", "work", "mark", "span", "count", "done", "total", "percent")}
-    names |= {name: f"<{name}>" for name in ("earliest", "latest", "basis", "sender", "event")}
+    names |= {name: f"<{name}>" for name in ("earliest", "latest", "basis", "sender", "event", "sink")}
     for english, chinese in _WORDS.values():
         used = [{name for name in names if f"<{name}>" in text.format(**names)} for text in (english, chinese)]
         assert used[0] == used[1]
