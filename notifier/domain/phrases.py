@@ -68,6 +68,12 @@ class Phrases:
         waiting: ``{count}`` messages that a failing sink owes.
         followed: The same, once it works again.
         lost: ``{count}`` messages that were given up.
+        late: That news is told a ``{span}`` after it was seen.
+        skipped: That ``{count}`` messages before it were given up.
+        repeat: That it may have been told before.
+        reminder: The ``{count}``-th that it lasts.
+        before: Stands above what is told along.
+        more: ``{count}`` of that are left out.
         completed: Nodes ``{done}`` of ``{total}``, as a fact.
         listing: Stands between the names of a list.
         units: Days, hours, minutes, seconds.
@@ -98,6 +104,12 @@ class Phrases:
     waiting: str
     followed: str
     lost: str
+    late: str
+    skipped: str
+    repeat: str
+    reminder: str
+    before: str
+    more: str
     completed: str
     listing: str
     units: tuple[str, str, str, str]

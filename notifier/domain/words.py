@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
+from notifier.domain.message import Message
 from notifier.domain.model import Action, Event, Outage, SinkFacts, Stage, TaskFacts
 from notifier.domain.phrases import Phrases, Telling
 from notifier.domain.phrases_en import ENGLISH
@@ -76,6 +77,26 @@ class Words:
             (labels.seen, self.moment(event.observed_at)),
         ]
         return tuple((label, value) for label, value in rows if value)
+
+    def remarks(self, message: Message) -> tuple[str, ...]:
+        """What is to be known of the telling, a sentence each: that it is late, that others got lost, that it may be a repeat."""
+        phrases = self.phrases
+        said = [
+            phrases.late.format(span=self.span(message.late_by)) if message.late_by else "",
+            phrases.skipped.format(count=message.skipped) if message.skipped else "",
+            phrases.repeat if message.may_repeat else "",
+            phrases.reminder.format(count=message.reminder) if message.reminder else "",
+        ]
+        return tuple(filter(None, said))
+
+    def earlier(self, message: Message, most: int) -> tuple[str, ...]:
+        """What is told along, a line each: the newest ``most``, below a word that says what they are."""
+        if not message.earlier:
+            return ()
+        left = len(message.earlier) - most
+        more = (self.phrases.more.format(count=left),) if left > 0 else ()
+        lines = (f"{self.moment(event.time)} {self.summary(event)}" for event in message.earlier[-most:])
+        return (self.phrases.before, *more, *lines)
 
     def work(self, task: TaskFacts | None) -> str:
         """What is done to the cluster, as it stands in the middle of a sentence."""

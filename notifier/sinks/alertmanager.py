@@ -50,6 +50,7 @@ VALUE = 200
 """Characters of a label's value."""
 
 ANNOTATION = 4000
+MOST_EARLIER = 10
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ADDRESS = re.compile(r"https?://[^\s?#@]+")
@@ -206,9 +207,8 @@ class Sink:
 
     def _remarks(self, message: Message) -> Mapping[str, str]:
         words = self._surroundings.words
-        late = {"late_by": words.span(message.late_by)} if message.late_by else {}
-        lines = "; ".join(words.summary(event) for event in message.earlier)
-        return {**late, **({"earlier": lines} if lines else {})}
+        found = {"remarks": " ".join(words.remarks(message)), "earlier": " ".join(words.earlier(message, MOST_EARLIER))}
+        return {name: text for name, text in found.items() if text}
 
     async def _post(self, alerts: Sequence[Alert]) -> None:
         answer = await self._request("POST", "/api/v2/alerts", json_line(alerts).encode(), everywhere=True)

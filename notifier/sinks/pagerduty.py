@@ -66,6 +66,7 @@ class Sink:
         self._base = settings.base_url.rstrip("/")
         self._session = surroundings.session
         self._page = surroundings.page
+        self._words = surroundings.words
         self._mask = Mask([self._key])
 
     async def __aenter__(self) -> Self:
@@ -125,8 +126,9 @@ class Sink:
 
     def _payload(self, message: Message) -> dict[str, Any]:
         mark = f"[{message.mark}] " if message.mark else ""
+        said = " ".join((f"{mark}{message.title}: {message.summary}", *self._words.remarks(message)))
         return {
-            "summary": one_line(f"{mark}{message.title}: {message.summary}", SUMMARY),
+            "summary": one_line(said, SUMMARY),
             "source": one_line(message.event.cluster.id, 255) or "-",
             "timestamp": iso(message.event.time),
             "custom_details": payload(message.event),

@@ -209,8 +209,8 @@ async def test_late_and_merged_news_say_so() -> None:
     async with manager() as (sink, receiver):
         await sink.send(message, None)
     notes = json.loads(receiver.posts[0].body)[0]["annotations"]
-    assert notes["late_by"] == "2 h"
-    assert notes["earlier"].startswith("Node css-sample")
+    assert notes["remarks"] == "Told 2 h late."
+    assert notes["earlier"].startswith("Before this: 2026-03-01 05:01:00 UTC Node css-sample")
 
 
 async def test_the_nodes_in_flight_are_silenced_and_no_others() -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
@@ -145,6 +146,14 @@ async def test_a_test_touches_no_real_incident() -> None:
     assert receipt.fields == {}
     assert said(receiver)[1] == ("change", "")
     assert json.loads(receiver.posts[2].body)["payload"]["severity"] == "info"
+
+
+async def test_news_that_comes_late_says_so() -> None:
+    async with duty() as (sink, receiver):
+        await sink.send(replace(sample(Kind.TASK_FAILED, mark=None), late_by=timedelta(hours=2), skipped=3), None)
+    said(receiver)
+    summary = json.loads(receiver.posts[0].body)["payload"]["summary"]
+    assert summary.endswith("retry or terminate. Told 2 h late. 3 earlier message(s) never arrived.")
 
 
 async def test_what_is_too_large_is_told_without_its_details() -> None:
