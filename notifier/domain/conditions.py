@@ -1,9 +1,11 @@
 """What lasts, and what ends it: for receivers that keep something open, such as an incident or an alert, until it is over."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
-from notifier.domain.model import Kind
+from notifier.domain.model import Event, Kind
 
 
 class Condition(StrEnum):
@@ -31,6 +33,38 @@ ENDS: Mapping[Kind, tuple[Condition, ...]] = {
     Kind.CLUSTER_RECOVERED: (Condition.UNREACHABLE,),
     Kind.SINK_RECOVERED: (Condition.SINK,),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What has ended so far, for a receipt to remember: by condition, the ``sequence`` of the event that ended it last.
+
+    A delivery that was given up can be sent again long after its time. What it would open may be over by then, and nobody would
+    ever close it again.
+    """
+
+    by: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """From a receipt; what is none of ours is nothing."""
+        pairs = (part.partition("=") for part in text.split(","))
+        return cls({name: int(number) for name, _, number in pairs if number.isascii() and number.isdecimal()})
+
+    @property
+    def text(self) -> str:
+        """As a receipt remembers it."""
+        return ",".join(f"{name}={number}" for name, number in sorted(self.by.items()))
+
+    def after(self, event: Event) -> Self:
+        """What has ended once an event is told."""
+        ends = {condition.value: max(event.sequence, self.by.get(condition, 0)) for condition in ENDS.get(event.kind, ())}
+        return type(self)({**self.by, **ends})
+
+    def opened(self, event: Event) -> Condition | None:
+        """The condition that an event opens; None where there is none, or where it has ended since."""
+        condition = OPENS.get(event.kind)
+        return condition if condition is not None and self.by.get(condition, 0) < event.sequence else None
 
 
 def ended(kind: Kind, held: Collection[str]) -> tuple[Condition, ...]:

@@ -22,7 +22,7 @@ from aiohttp import encode_basic_auth
 from pydantic import BeforeValidator, Field, FilePath, SecretStr, field_validator, model_validator
 from yarl import URL
 
-from notifier.domain.conditions import OPENS, Condition, ended
+from notifier.domain.conditions import Condition, Ends, ended
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event
@@ -40,6 +40,9 @@ NAMES: Mapping[Condition, str] = {
 }
 NEWS = "CssUpgradeNews"
 """The name of an alert that no condition stands behind."""
+
+ENDED = "ended"
+"""The field of a receipt that remembers what has ended, so that nothing fires behind its end."""
 
 LASTS = timedelta(days=7)
 """For how long an alert fires after our last word about it, should we fall silent."""
@@ -148,7 +151,8 @@ class Sink:
         over = [firing.pop(condition) for condition in ended(message.event.kind, firing)]
         at = min(message.event.time, now)
         alerts = [{**alert, "endsAt": iso(max(_moment(alert) or at, at))} for alert in over]
-        condition = OPENS.get(message.event.kind)
+        ends = Ends.read("" if message.mark else _field(message.progress or last, ENDED))
+        condition = ends.opened(message.event)
         if condition is None or message.mark:
             alerts.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
         else:
@@ -157,7 +161,11 @@ class Sink:
             firing[condition] = alert
             alerts.append({**alert, "endsAt": iso(now + LASTS)})
         await self._post(alerts)
-        fields = {KEEP: json_line(firing)} if firing else {}
+        remembered = {
+            KEEP: json_line(firing) if firing else "",
+            ENDED: ends.after(message.event).text if not message.mark else "",
+        }
+        fields = {name: text for name, text in remembered.items() if text}
         if self._silencer is None or message.mark:
             return Receipt(fields)
         return await self._silencer.follow(message, message.progress or last, fields)
@@ -269,10 +277,14 @@ def _label(name: str) -> str:
     return plain if _LABEL.fullmatch(plain) else f"_{plain}"
 
 
+def _field(receipt: Receipt | None, name: str) -> str:
+    return receipt.fields.get(name, "") if receipt else ""
+
+
 def _firing(receipt: Receipt | None) -> dict[str, Alert]:
     """What the receipt says is firing, by condition; nothing where it is not one of ours."""
     try:
-        found = json.loads(receipt.fields.get(KEEP, "{}")) if receipt else {}
+        found = json.loads(_field(receipt, KEEP) or "{}")
     except ValueError:
         return {}
     if not isinstance(found, dict):

@@ -5,7 +5,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jsonschema
@@ -14,13 +15,21 @@ from aiohttp import web
 from pydantic import ValidationError
 from sink_receivers import Hook, hook
 
+from notifier.domain.conditions import Ends
+from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Kind
+from notifier.domain.model import Action, Cluster, Kind, Snapshot, Task
+from notifier.domain.plan import Audience
+from notifier.domain.render import render
+from notifier.domain.routing import Matcher, Route
 from notifier.domain.samples import sample
+from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.outbound import open_session
 from notifier.sinks.contract import Surroundings
 from notifier.sinks.pagerduty import LARGEST, Settings, Sink, dedup_key
+from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -124,6 +133,53 @@ async def test_a_cluster_that_is_watched_again_resolves_its_outage_even_if_the_r
     assert said(receiver) == [("trigger", "unreachable"), ("resolve", "unreachable")]
 
 
+async def test_a_failure_that_is_sent_again_after_its_end_opens_nothing() -> None:
+    async with duty() as (sink, receiver):
+        last = await told(sink, Kind.TASK_STARTED, Kind.TASK_SUCCEEDED)  # the failure between them was given up
+        await told(sink, Kind.TASK_FAILED, Kind.TASK_STALLED, last=last)
+    assert [action for action, _ in said(receiver)] == ["change"] * 4
+
+
+async def test_a_failure_that_is_sent_again_while_it_lasts_is_opened() -> None:
+    async with duty() as (sink, receiver):
+        last = await told(sink, Kind.TASK_STALLED, Kind.NODE_FAILED)
+        await told(sink, Kind.TASK_FAILED, last=last)
+    assert said(receiver) == [("trigger", "stall"), ("change", ""), ("resolve", "stall"), ("trigger", "failure")]
+
+
+async def test_a_crash_before_the_answer_was_noted_reopens_nothing() -> None:
+    store, now = Store("sqlite://").open(), datetime.now(UTC)
+    cluster = Cluster("c1", "search", "cn-north-4", "prod", "p1")
+    audience = Audience([Route(Matcher(), ("oncall",))])
+
+    def story(tx: Transaction) -> None:
+        known, version = tx.known(cluster)
+        for status in (None, "RUNNING", "FAILED", "SUCCESS"):
+            tasks = () if status is None else (Task("t1", status, 1 if status != "SUCCESS" else 2, ("n1",)),)
+            step = diff(known, Snapshot(cluster, Action.UPGRADING, tasks), now)
+            tx.save(cluster, (known, version), step.known, (step.events, audience.plan(step.events, now)), now.timestamp())
+            known, version = tx.known(cluster)
+
+    await store.transact(story)
+    async with duty() as (sink, receiver):
+        while not [each for each in said(receiver) if each == ("trigger", "failure")]:
+            # A process that dies between the answer and its note: the lease ends, nothing was settled.
+            (claim,) = await store.transact(lambda tx: tx.claim("oncall", "dead", 1, lease=-1.0, now=now.timestamp()))
+            message = render(claim.event, delivery_id=claim.delivery, attempt=1, may_repeat=False, skipped=0, now=now)
+            receipt = await sink.send(message, claim.last)
+            if claim.event.kind is not Kind.TASK_FAILED:
+                await store.transact(partial(Transaction.delivered, claim=claim, receipt=receipt, now=now.timestamp()))
+        dispatcher = Dispatcher([Outlet(OutletSettings("oncall", timeout=2.0), sink, store, "alive")])
+        dispatcher.start()
+        async with asyncio.timeout(20):
+            while ("resolve", "failure") not in said(receiver):  # noqa: ASYNC110 - what the receiver has heard
+                await asyncio.sleep(0.01)
+        await dispatcher.stop(2.0)
+    store.close()
+    alerts = [each for each in said(receiver) if each[1] == "failure" and each[0] != "acknowledge"]
+    assert alerts == [("trigger", "failure"), ("trigger", "failure"), ("resolve", "failure")]
+
+
 async def test_a_restart_knows_what_is_open() -> None:
     async with duty() as (sink, receiver):
         last = await told(sink, Kind.TASK_FAILED)
@@ -223,3 +279,12 @@ def test_a_key_is_the_same_for_good_and_short_enough() -> None:
     again = replace(message, id="another try", attempt=7)
     assert dedup_key(message, "failure") == dedup_key(again, "failure")
     assert len(dedup_key(message, "unreachable")) <= 255
+
+
+def test_what_has_ended_is_remembered_as_text_and_nonsense_is_nothing() -> None:
+    failed, succeeded = sample(Kind.TASK_FAILED).event, sample(Kind.TASK_SUCCEEDED).event
+    ends = Ends.read("nonsense,=,failure=x,stall=3").after(succeeded)
+    assert ends.text == f"failure={succeeded.sequence},stall={succeeded.sequence}"
+    assert Ends.read(ends.text) == ends
+    assert (ends.opened(failed), Ends().opened(failed), Ends().opened(succeeded)) == (None, "failure", None)
+    assert ends.opened(replace(failed, sequence=succeeded.sequence + 1)) == "failure"
