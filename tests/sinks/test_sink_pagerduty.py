@@ -27,7 +27,8 @@ from notifier.domain.samples import sample
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.outbound import open_session
 from notifier.sinks.contract import Surroundings
-from notifier.sinks.pagerduty import LARGEST, Settings, Sink, dedup_key
+from notifier.sinks.pagerduty import LARGEST, Settings, Sink, dedup_key, judged
+from notifier.sinks.posting import Answer
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -252,6 +253,16 @@ async def test_every_answer_has_a_meaning(status: int, body: str, outcome: Outco
     error = failure.value
     assert (error.outcome, error.reason, error.scope) == (outcome, reason, scope)
     assert error.retry_after == (120.0 if status == 429 else None)
+
+
+@pytest.mark.parametrize("excerpt", ["", "<html>", '{"status": "success"}', '{"status": "throttled"}', "null", '"success"'])
+def test_no_status_but_the_promised_one_with_the_promised_words_is_taken_for_a_yes(excerpt: str) -> None:
+    for status in range(100, 600):
+        error = judged(Answer(status, excerpt, None, None))
+        assert (error is None) == (status == 202 and "success" in excerpt and excerpt.startswith("{"))
+        if error is not None:
+            surely_not = error.outcome in {Outcome.RETRY, Outcome.REJECTED}
+            assert surely_not == (300 <= status < 600)
 
 
 async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() -> None:
