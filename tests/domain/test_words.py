@@ -149,3 +149,30 @@ def test_no_text_of_a_stranger_is_taken_for_a_template(kind: Kind, language: Lan
     task = event.task and replace(event.task, fail_message=f"{{cluster.__class__}}{message}{{0}}", target="{target}")
     said = Words(language).summary(replace(event, node=f"{{{name}}}", task=task, cluster=replace(event.cluster, name=name)))
     assert said
+
+
+def test_what_is_to_be_known_of_the_telling_is_said_in_the_readers_language() -> None:
+    news = sample(Kind.TASK_FAILED)
+    assert Words().remarks(news) == Words().earlier(news, 3) == ()
+    told = replace(news, late_by=timedelta(hours=2), skipped=3, may_repeat=True, reminder=1)
+    assert Words().remarks(told) == ("Told 2 h late.", "3 earlier message(s) never arrived.", "May be a repeat.", "Reminder 1.")
+    assert SHANGHAI.remarks(told) == ("延迟 2 小时送达。", "之前有 3 条消息未能送达。", "可能是重复消息。", "第 1 次提醒。")
+
+
+def test_what_is_told_along_is_listed_and_what_is_left_out_is_counted() -> None:
+    before = tuple(message.event for message in samples()[:3])
+    news = replace(sample(Kind.TASK_FAILED), earlier=before)
+    first, *rest = Words().earlier(news, 3)
+    assert first == "Before this:"
+    assert rest[0] == f"{Words().moment(before[0].time)} {Words().summary(before[0])}"
+    assert SHANGHAI.earlier(news, 1)[:2] == ("此前：", "……另有 2 条")
+    assert len(SHANGHAI.earlier(news, 1)) == 3
+
+
+def test_a_configuration_may_say_it_in_its_own_words() -> None:
+    event = sample(Kind.TASK_FAILED).event
+    words = Words(given=lambda event, slot, words: f"{slot} of {event.kind} in {words.language}" if slot == "title" else None)
+    assert words.title(event) == "title of task.failed in en"
+    assert words.summary(event) == Words().summary(event)
+    whole = Words(given=lambda *_: "so")
+    assert whole.summary(event) == "so"

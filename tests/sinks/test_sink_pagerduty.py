@@ -15,7 +15,6 @@ from aiohttp import web
 from pydantic import ValidationError
 from sink_receivers import Hook, hook
 
-from notifier.domain.conditions import Ends
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
@@ -290,12 +289,3 @@ def test_a_key_is_the_same_for_good_and_short_enough() -> None:
     again = replace(message, id="another try", attempt=7)
     assert dedup_key(message, "failure") == dedup_key(again, "failure")
     assert len(dedup_key(message, "unreachable")) <= 255
-
-
-def test_what_has_ended_is_remembered_as_text_and_nonsense_is_nothing() -> None:
-    failed, succeeded = sample(Kind.TASK_FAILED).event, sample(Kind.TASK_SUCCEEDED).event
-    ends = Ends.read("nonsense,=,failure=x,stall=3").after(succeeded)
-    assert ends.text == f"failure={succeeded.sequence},stall={succeeded.sequence}"
-    assert Ends.read(ends.text) == ends
-    assert (ends.opened(failed), Ends().opened(failed), Ends().opened(succeeded)) == (None, "failure", None)
-    assert ends.opened(replace(failed, sequence=succeeded.sequence + 1)) == "failure"
