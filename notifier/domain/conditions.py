@@ -1,6 +1,6 @@
 """What lasts, and what ends it: for receivers that keep something open, such as an incident or an alert, until it is over."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -36,11 +36,11 @@ ENDS: Mapping[Kind, tuple[Condition, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """What has ended so far, for a receipt to remember: by condition, the ``sequence`` of the event that ended it last.
+class Heard:
+    """What was last said of each condition, for a receipt to remember: the ``sequence`` of the event that opened or ended it.
 
     A delivery that was given up can be sent again long after its time. What it would open may be over by then, and nobody would
-    ever close it again.
+    ever close it again; what it would end may have begun anew.
     """
 
     by: Mapping[str, int] = field(default_factory=dict)
@@ -57,16 +57,19 @@ class Ends:
         return ",".join(f"{name}={number}" for name, number in sorted(self.by.items()))
 
     def after(self, event: Event) -> Self:
-        """What has ended once an event is told."""
-        ends = {condition.value: max(event.sequence, self.by.get(condition, 0)) for condition in ENDS.get(event.kind, ())}
-        return type(self)({**self.by, **ends})
+        """What has been heard once an event is told."""
+        touched = {*ENDS.get(event.kind, ()), *((OPENS[event.kind],) if event.kind in OPENS else ())}
+        return type(self)({**self.by, **{each.value: max(event.sequence, self.by.get(each, 0)) for each in touched}})
 
     def opened(self, event: Event) -> Condition | None:
-        """The condition that an event opens; None where there is none, or where it has ended since."""
+        """The condition that an event opens; None where there is none, or where a later event has spoken of it."""
         condition = OPENS.get(event.kind)
-        return condition if condition is not None and self.by.get(condition, 0) < event.sequence else None
+        return condition if condition is not None and self._news(condition, event) else None
 
+    def ended(self, event: Event) -> tuple[Condition, ...]:
+        """The conditions that an event ends, but for those of which a later event has spoken."""
+        return tuple(condition for condition in ENDS.get(event.kind, ()) if self._news(condition, event))
 
-def ended(kind: Kind, held: Collection[str]) -> tuple[Condition, ...]:
-    """The conditions among those ``held`` open that an event of this kind ends."""
-    return tuple(condition for condition in ENDS.get(kind, ()) if condition in held)
+    def _news(self, condition: Condition, event: Event) -> bool:
+        # The same event may be told again, after a doubtful try.
+        return self.by.get(condition, 0) <= event.sequence

@@ -22,7 +22,7 @@ from aiohttp import encode_basic_auth
 from pydantic import BeforeValidator, Field, FilePath, SecretStr, field_validator, model_validator
 from yarl import URL
 
-from notifier.domain.conditions import Condition, Ends, ended
+from notifier.domain.conditions import Condition, Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event
@@ -41,8 +41,8 @@ NAMES: Mapping[Condition, str] = {
 NEWS = "CssUpgradeNews"
 """The name of an alert that no condition stands behind."""
 
-ENDED = "ended"
-"""The field of a receipt that remembers what has ended, so that nothing fires behind its end."""
+HEARD = "heard"
+"""The field of a receipt that remembers what was last said of each condition, so that nothing fires behind its end."""
 
 LASTS = timedelta(days=7)
 """For how long an alert fires after our last word about it, should we fall silent."""
@@ -148,11 +148,11 @@ class Sink:
         now = datetime.now(UTC)
         # A test, a drill or a replay has labels of its own and touches no real alert.
         firing = {} if message.mark else _firing(message.progress or last)
-        over = [firing.pop(condition) for condition in ended(message.event.kind, firing)]
+        heard = Heard.read("" if message.mark else _field(message.progress or last, HEARD))
+        over = [firing.pop(condition) for condition in heard.ended(message.event) if condition in firing]
         at = min(message.event.time, now)
         alerts = [{**alert, "endsAt": iso(max(_moment(alert) or at, at))} for alert in over]
-        ends = Ends.read("" if message.mark else _field(message.progress or last, ENDED))
-        condition = ends.opened(message.event)
+        condition = heard.opened(message.event)
         if condition is None or message.mark:
             alerts.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
         else:
@@ -163,7 +163,7 @@ class Sink:
         await self._post(alerts)
         remembered = {
             KEEP: json_line(firing) if firing else "",
-            ENDED: ends.after(message.event).text if not message.mark else "",
+            HEARD: heard.after(message.event).text if not message.mark else "",
         }
         fields = {name: text for name, text in remembered.items() if text}
         if self._silencer is None or message.mark:
