@@ -1,9 +1,9 @@
 """PagerDuty, Events API v2: an incident for each condition that lasts, a change event for the rest.
 
 A failed task, a stalled task, a cluster that cannot be watched and a sink that fails are conditions: each has one ``dedup_key``,
-so that what is told twice opens nothing twice. A retry that runs acknowledges the failure, since somebody has acted; it is resolved
-when the task succeeds. Messages of a task go out in order, and the receipt remembers what was last said of each condition: so
-nothing is opened again behind its end, not even by a message that was given up and is sent again.
+so that what is told twice opens nothing twice. A retry that runs acknowledges the failure, since somebody has acted; it is
+resolved when the task succeeds. Messages of a task go out in order, and the receipt remembers what was last said of each
+condition: so nothing is opened again behind its end, not even by a message that was given up and is sent again.
 
 Guarantee: incidents effectively once, change events (which have no key) at least once. The API: developer.pagerduty.com/docs,
 "Send an alert event" and "Send a change event".
