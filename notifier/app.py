@@ -31,6 +31,7 @@ from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.desk import StoreDesk
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
+from notifier.engine.fallback import Fallback
 from notifier.engine.listeners import Listeners
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.engine.reminding import Reminding
@@ -49,6 +50,8 @@ from notifier.store.postgres import listen
 from notifier.store.store import Store
 from notifier.web.health import Health
 from notifier.web.server import Web
+from notifier.wording.overrides import spoken
+from notifier.wording.trial import tried
 
 GRACE = 6.0
 """Seconds that deliveries under way may take at a stop; with the rest of the stop it stays under 8."""
@@ -70,6 +73,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         sink_settings=lambda name: registry.load(name).settings,
         endpoint_of=endpoint_of,
         environ=os.environ if environ is None else environ,
+        trial=tried,
     )
 
 
@@ -127,21 +131,25 @@ class Crew:
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
         # Never used again, not even by a process of the same number in a container of the same name.
         owner = f"{socket.gethostname()}/{os.getpid()}/{token_hex(3)}"
-        outlets, holdings, self.listeners = [], {}, Listeners()
+        outlets: list[Outlet] = []
+        holdings: dict[str, Holding] = {}
+        fallbacks = {entry.name: entry.fallback for entry in settings.sinks if entry.fallback is not None}
+        audience = Audience(settings.routes, holdings, fallbacks)
+        self.listeners = Listeners()
         paces, desk, clock = Paces(), StoreDesk(self.store), self.store.now
         for entry in settings.sinks:
-            around = Surroundings(entry.name, self.session, entry.timeout, entry.words, page_of(settings), paces, desk, clock)
+            around = Surroundings(entry.name, self.session, entry.timeout, spoken(entry), page_of(settings), paces, desk, clock)
             sink = await self._open.enter_async_context(build_sink(entry, around))
             if isinstance(sink, Listening):
                 self.listeners.add(entry.name, sink)
-            outlets.append(Outlet(outlet_settings(entry, self.lease), sink, self.store, owner))
+            fallback = Fallback(entry.name, audience, entry.fallback_after)
+            outlets.append(Outlet(outlet_settings(entry, self.lease), sink, self.store, owner, fallback))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
         watches = [watch for project in settings.projects for watch in self._watches(project)]
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
-        audience = Audience(settings.routes, holdings)
         self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
         seat = Seat(owner, tuple(entry.name for entry in settings.sinks), self.lease)
         self.shares = Shares(seat, self.store, self.poller, lambda: not self.health().problems)
@@ -261,6 +269,7 @@ def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
         policy=entry.policy,
         fingerprint=fingerprint(entry.type, entry.settings),
         lease=lease,
+        words=spoken(entry),
     )
 
 
@@ -323,7 +332,7 @@ async def run(path: Path, *, lease: float = LEASE) -> None:
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
     """The crew of the file as it is now, at work; or the old one, with a word why."""
     try:
-        settings = load(path)
+        settings = await asyncio.to_thread(load, path)  # Templates are tried in another process, which takes its time.
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
         fresh = await Crew(settings, store, crew.lease).build()

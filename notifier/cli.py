@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from notifier import __version__, cli_accuracy, cli_people, cli_replicas
+from notifier import __version__, cli_accuracy, cli_people, cli_replicas, cli_sinks
 from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
@@ -91,10 +91,12 @@ def test_sink(path: Path, sink: str) -> None:
     for message, outcome in outcomes:
         if isinstance(outcome, DeliveryError):
             failures += 1
-            click.echo(f"{message.event.kind}: {outcome}", err=True)
+            click.echo(f"{message.event.kind}: {_OUTCOMES[outcome.outcome]} ({outcome.reason}): {outcome.detail}", err=True)
         else:
             click.echo(f"{message.event.kind}: delivered", err=True)
-    if not outcomes:
+    if outcomes:
+        click.echo(f"{len(outcomes) - failures} of {len(outcomes)} samples arrived.", err=True)
+    else:
         click.echo(f"No route sends anything to {sink}.", err=True)
     if failures:
         sys.exit(FAILED)
@@ -229,6 +231,15 @@ main.add_command(cli_people.explain)
 main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)
 main.add_command(cli_replicas.replicas)
+main.add_command(cli_sinks.sinks)
+
+
+_OUTCOMES = {
+    "retry": "not accepted now, it would be tried again",
+    "rejected": "refused",
+    "uncertain": "nobody knows whether it arrived",
+}
+"""What became of a sample, by what its sink says."""
 
 
 def _delivery_line(row: Mapping[str, Any]) -> str:

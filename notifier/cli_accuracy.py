@@ -39,6 +39,6 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _span(seconds: float) -> str:
-    from notifier.domain.time_words import span
+    from notifier.domain.words import Words
 
-    return span(timedelta(seconds=seconds))
+    return Words().span(timedelta(seconds=seconds))

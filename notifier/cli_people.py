@@ -35,7 +35,7 @@ def explain(path: Path, event: str, *, as_json: bool) -> None:
     said = story["event"]
     click.echo(f"{said['time']}  {said['severity']}  {said['cluster']['name']}  {said['summary']}")
     how = "was seen" if said["observed"] else "follows from what was seen later"
-    click.echo(f"It {how} at {said['observed_at']}; number {said['sequence']} of its {'task' if said['task'] else 'cluster'}.")
+    click.echo(f"It {how} at {said['observed_at']}; number {said['sequence']} of its {_thread(said)}.")
     for row in story["deliveries"]:
         click.echo(_fate(row))
         for attempt in row["tries"]:
@@ -43,6 +43,10 @@ def explain(path: Path, event: str, *, as_json: bool) -> None:
             click.echo(f"    try {attempt['number']} at {attempt['ended_at']}: {attempt['outcome']}{detail}")
     for sink, why in untold.items():
         click.echo(f"{sink}: not told: {why or 'its route came later than the event'}")
+
+
+def _thread(event: Mapping[str, Any]) -> str:
+    return "task" if event["task"] else "sink" if event.get("sink") else "cluster"
 
 
 def _fate(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from notifier.config import Settings
-from notifier.domain.model import Action, Cluster, Event, Kind, Nodes, TaskFacts
+from notifier.domain.model import OURS, Action, Cluster, Event, Kind, Nodes, TaskFacts
 from notifier.domain.samples import sample
 
 
@@ -44,7 +44,10 @@ def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action
     chosen = next((each for each in watched if cluster is None or cluster in {each.name, each.id}), None)
     if chosen is None:
         raise LookupError(f"there is no cluster {cluster!r}; there is {', '.join(each.name for each in watched)}")
-    event = replace(sample(kind).event, cluster=chosen)
+    event = sample(kind).event
+    if kind in OURS:
+        return event
+    event = replace(event, cluster=chosen)
     if action is not None and event.task is not None:
         event = replace(event, task=replace(event.task, action=action))
     return event

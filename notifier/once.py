@@ -12,7 +12,7 @@ from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, FetchError, Outcome
 from notifier.domain.known import Known, KnownTask
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Action, Cluster
+from notifier.domain.model import OURS, Action, Cluster
 from notifier.domain.progress import progress
 from notifier.domain.routing import sinks_of
 from notifier.domain.samples import samples
@@ -21,6 +21,7 @@ from notifier.outbound import open_session
 from notifier.sinks.contract import Checkable, Sink, Surroundings
 from notifier.sources.contract import Source
 from notifier.sources.huawei_css import HuaweiCss
+from notifier.wording.overrides import spoken
 
 
 def standing(action: Action, known: KnownTask) -> tuple[dict[str, object], str]:
@@ -96,8 +97,13 @@ async def try_sink(settings: Settings, name: str) -> list[tuple[Message, Receipt
     if entry is None:
         raise LookupError(f"there is no sink {name!r}; there is {', '.join(entry.name for entry in settings.sinks)}")
     # A fresh run each time: a receiver that drops repeats must not drop the second test.
-    messages = samples(datetime.now(UTC), run=token_hex(4))
-    wanted = [message for message in messages if name in sinks_of(message.event, settings.routes)]
+    messages = samples(datetime.now(UTC), run=token_hex(4), words=spoken(entry))
+    stands_in = any(other.fallback == name for other in settings.sinks)
+    wanted = [
+        message
+        for message in messages
+        if name in sinks_of(message.event, settings.routes) or (stands_in and message.event.kind in OURS)
+    ]
     async with open_session(total=entry.timeout) as session, alone(entry, session, page_of(settings)) as sink:
         return [(message, await _attempt(sink, message, entry.timeout)) for message in wanted]
 

@@ -41,6 +41,10 @@ _store_failures = Counter("notifier_store_failures", "Transactions that the stor
 _held = Gauge("notifier_clusters_held", "Clusters that this replica polls; the others are another's.", registry=registry)
 _fenced = Counter("notifier_fenced", "Writes refused since another replica had taken over.", ["what"], registry=registry)
 
+_template_failures = Counter(
+    "notifier_template_failures", "Templates of a configuration that failed; ours was said.", ["sink", "kind"], registry=registry
+)
+
 log = structlog.get_logger("notifier")
 
 CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
@@ -148,6 +152,12 @@ def delivery_failed(sink: str, delivery: str, *, outcome: str, reason: str, deta
     )
 
 
+def template_failed(sink: str, kind: str, slot: str, why: str) -> None:
+    """A template of the configuration could not be filled in, so our own words were said."""
+    _template_failures.labels(sink, kind).inc()
+    log.error("template failed", action="template.failed", sink=sink, kind=kind, slot=slot, why=why)
+
+
 def sink_crashed(sink: str, error: BaseException) -> None:
     """A sink raised what it should not: a fault in its code, so its traceback is wanted."""
     # The message may quote what was sent; type and place are enough to find the fault.
@@ -167,6 +177,11 @@ def sink_paused(sink: str, until: str, reason: str, detail: str) -> None:
 def sink_stands(sink: str, *, paused: bool) -> None:
     """Another replica has paused a sink, or has found that it works again."""
     _sinks_paused.labels(sink).set(paused)
+
+
+def keep_failed(sink: str, detail: str) -> None:
+    """What lasts could not be said again."""
+    log.warning("what lasts could not be said again", action="sink.keep_failed", sink=sink, detail=detail)
 
 
 def sink_recovered(sink: str) -> None:

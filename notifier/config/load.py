@@ -10,12 +10,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from notifier.config.document import Document, data_of
+from notifier.config.fallbacks import check_fallbacks
 from notifier.config.fields import SINK_NAME
 from notifier.config.masking import harmless, may_show, scrub
 from notifier.config.problems import ConfigError, Path, Problem
 from notifier.config.settings import DeliverySettings, FileSettings, Settings, SinkEntry, SinkOptions
 from notifier.config.tree import MappingNode, ScalarNode, entries, items
 from notifier.config.warn import warnings
+from notifier.config.wording import Trial, check_templates
 from notifier.domain.model import Severity
 from notifier.domain.routing import Matcher, Route, SeverityRange
 
@@ -33,7 +35,12 @@ Endpoints = Callable[[str], str]
 
 
 def load(
-    path: FilePath, *, sink_settings: SinkTypes, environ: Mapping[str, str], endpoint_of: Endpoints | None = None
+    path: FilePath,
+    *,
+    sink_settings: SinkTypes,
+    environ: Mapping[str, str],
+    endpoint_of: Endpoints | None = None,
+    trial: Trial | None = None,
 ) -> Settings:
     """The settings in a file.
 
@@ -42,6 +49,7 @@ def load(
         sink_settings: Gives what validates the settings of a sink type.
         environ: What ``${VAR}`` is filled in from.
         endpoint_of: Knows the regions; without it, any is taken that looks like one.
+        trial: Tries the templates of words; without it, they are taken as they are.
 
     Raises:
         ConfigError: With everything that is wrong, each with line, column, path and remedy; no secret is repeated.
@@ -55,9 +63,12 @@ def load(
     file = document.check(FileSettings, (), data_of(document.root))
     sinks = _Sinks(document, sink_settings).entries()
     _names(document)
+    check_fallbacks(document)
     _unique(document)
     if endpoint_of is not None:
         _regions(document, endpoint_of)
+    if trial is not None:
+        check_templates(document, {sink.name: sink.said for sink in sinks}, trial)
     if document.problems or file is None:
         raise ConfigError(document.problems)
     return Settings(
@@ -144,8 +155,11 @@ class _Sinks:
             served.concurrency or usual,
             policy.policy,
             digest=served.digest or 0.0,
-            quiet=None if served.quiet is None else served.quiet.quiet(served.words.zone),
-            words=served.words,
+            quiet=None if served.quiet is None else served.quiet.quiet(served.speech.zone),
+            words=served.speech,
+            fallback=served.fallback,
+            fallback_after=served.fallback_after,
+            said={kind: telling.slots for kind, telling in served.words.items()},
         )
 
     def _kind(self, path: Path, name: Any) -> type[BaseModel] | None:

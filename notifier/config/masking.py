@@ -27,6 +27,7 @@ PUBLIC: tuple[tuple[str, ...], ...] = (
     ("sinks", "*", "rate"),
     ("sinks", "*", "concurrency"),
     ("sinks", "*", "delivery"),
+    ("sinks", "*", "fallback"),
     ("routes",),
     ("delivery",),
     ("log",),

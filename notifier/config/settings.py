@@ -26,6 +26,7 @@ from notifier.config.fields import (
     SendTimeout,
     Severities,
     Shape,
+    SinkName,
     SinkNames,
     StoreUrl,
     Token,
@@ -36,11 +37,13 @@ from notifier.config.part import Part
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
 from notifier.config.timing import EscalateSettings, TimedCluster
+from notifier.config.wording import Wording
 from notifier.domain.holding import Quiet
-from notifier.domain.model import Cluster, Severity
+from notifier.domain.model import Cluster, Kind, Severity
 from notifier.domain.retry import Policy
 from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
-from notifier.domain.words import Words
+from notifier.domain.standing import FAILING
+from notifier.domain.words import Language, Slot, Words
 
 STORE = "sqlite:///notifier.db"
 
@@ -164,6 +167,9 @@ class SinkOptions(Part):
         quiet: Hours in which only what is urgent is told.
         language: Of its words.
         zone: Of the times in them; UTC unless given.
+        words: What is said instead of ours, by kind.
+        fallback: The sink through which it is told that this one fails.
+        fallback_after: Seconds for which it may fail before that; a refusal is told at once.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -175,12 +181,15 @@ class SinkOptions(Part):
     delivery: DeliverySettings = DeliverySettings()
     digest: Duration | None = None
     quiet: QuietSettings | None = None
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
     zone: Zone | None = None
+    words: Wording = Field(default_factory=dict)
+    fallback: SinkName | None = None
+    fallback_after: Duration = FAILING
 
     @property
-    def words(self) -> Words:
-        """In which words the sink speaks to people."""
+    def speech(self) -> Words:
+        """In which language and zone the sink speaks to people."""
         return Words(self.language, self.zone or UTC)
 
 
@@ -198,6 +207,9 @@ class SinkEntry:
     digest: float = 0.0
     quiet: Quiet | None = None
     words: Words = field(default_factory=Words)
+    said: Mapping[Kind, Mapping[Slot, str]] = field(default_factory=dict)
+    fallback: str | None = None
+    fallback_after: float = FAILING
 
 
 class MatchSettings(Part):

@@ -20,7 +20,7 @@ _URLS = frozenset({"url", "store"})
 def warnings(document: Document, file: FilePath, settings: FileSettings, sinks: tuple[SinkEntry, ...]) -> Iterator[Problem]:
     """A sink that hears of nothing, secrets that stand in the file, and such a file that everybody can read."""
     if settings.routes is not None:
-        routed = {name for route in settings.routes for name in route.sinks}
+        routed = {name for route in settings.routes for name in route.sinks} | {sink.fallback for sink in sinks}
         routed |= {name for route in settings.routes if route.escalate for name in route.escalate.to}
         for sink in sinks:
             if sink.name not in routed:

@@ -22,6 +22,7 @@ NEVER_MERGED = frozenset(
         Kind.NODE_FAILED,
         Kind.STAGE_FAILED,
         Kind.CLUSTER_UNREACHABLE,
+        Kind.SINK_FAILING,
     }
 )
 """Kinds that always get a message of their own: failures, ends, and what somebody should look into."""
@@ -85,7 +86,8 @@ class Holding:
 
     Attributes:
         patience: The sink's own: seconds an event may wait to be merged, None for those that get a message of their own.
-        digest: Seconds that anything up to `DIGESTED` waits for company; 0 for no digest.
+        digest: Seconds that anything up to `DIGESTED` waits for company; 0 for no digest. A sink without patience tells what has
+            waited one by one, for it has no way to tell of several at once.
         quiet: Its quiet hours.
     """
 
@@ -98,7 +100,8 @@ class Holding:
         patience = None if event.kind in NEVER_MERGED else self.patience(event)
         wait = patience or 0.0
         if self.digest and event.severity <= DIGESTED and event.kind not in NEVER_MERGED:
-            patience = wait = max(wait, self.digest)
+            wait = max(wait, self.digest)
+            patience = None if self.patience is by_itself else wait
         ready_at = now + timedelta(seconds=wait)
         if self.quiet is not None and event.severity < self.quiet.urgent and (end := self.quiet.until(now)):
             ready_at = max(ready_at, end)

@@ -39,6 +39,11 @@ def of_cluster(cluster: Cluster, kind: Kind, since: str) -> str:
     return _id(cluster.project_id, cluster.id, kind, since)
 
 
+def of_sink(sink: str, kind: Kind, since: str) -> str:
+    """The id of a fact about a sink; ``since`` is the stored moment of its first failure."""
+    return _id("sink", sink, kind, since)
+
+
 def of_delivery(event_id: str, sink: str) -> str:
     """The id of the delivery of an event to a sink."""
     return _id("delivery", event_id, sink)

@@ -69,6 +69,8 @@ class Kind(StrEnum):
     STAGE_FAILED = "stage.failed"
     CLUSTER_UNREACHABLE = "cluster.unreachable"
     CLUSTER_RECOVERED = "cluster.recovered"
+    SINK_FAILING = "sink.failing"
+    SINK_RECOVERED = "sink.recovered"
 
     @property
     def severity(self) -> Severity:
@@ -95,7 +97,12 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.STAGE_FAILED: Severity.ERROR,
     Kind.CLUSTER_UNREACHABLE: Severity.ERROR,
     Kind.CLUSTER_RECOVERED: Severity.INFO,
+    Kind.SINK_FAILING: Severity.ERROR,
+    Kind.SINK_RECOVERED: Severity.INFO,
 }
+
+OURS = frozenset({Kind.SINK_FAILING, Kind.SINK_RECOVERED})
+"""Kinds that are about the notifier and not about a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,10 @@ class Cluster:
     def key(self) -> str:
         """Identifies the cluster across projects and restarts."""
         return f"{self.project_id}/{self.id}"
+
+
+NOTIFIER = Cluster("notifier", "notifier", "", "", "")
+"""Stands where a cluster would, in events about the notifier itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +252,28 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkFacts:
+    """What an event says of a sink that fails, or works again.
+
+    ``since`` is its first failure in a row. ``reason`` is one of ``errors.DeliveryReason``, with ``detail`` None where it works
+    again. ``waiting`` deliveries are owed to it, ``lost`` were given up meanwhile.
+    """
+
+    name: str
+    since: datetime
+    reason: str | None
+    detail: str | None
+    waiting: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A fact that happened, told once.
 
     Attributes:
         id: Deterministic: the same fact has the same id on any replica, after any restart or restore.
-        sequence: 1, 2, 3 … without a gap per task (per cluster for ``cluster.*``).
+        sequence: 1, 2, 3 … without a gap per task (per cluster for ``cluster.*``, per sink for ``sink.*``).
         time: When it happened, by the API's clock where it says so, else when it was seen. UTC.
         observed_at: When we saw it. UTC.
         observed: False where the event was inferred from later evidence.
@@ -254,6 +281,7 @@ class Event:
         progress: 0 to 1.
         outage: For ``cluster.*`` only.
         timing: For events about time only.
+        sink: For ``sink.*`` only; ``cluster`` is then `NOTIFIER`.
     """
 
     id: str
@@ -271,6 +299,7 @@ class Event:
     catch_up: bool = False
     outage: Outage | None = None
     timing: Timing | None = None
+    sink: SinkFacts | None = None
 
     @property
     def severity(self) -> Severity:
@@ -279,7 +308,9 @@ class Event:
 
     @property
     def subject(self) -> str:
-        """What it is about, as a path below the cluster: ``tasks/<id>``, ``tasks/<id>/nodes/<name>``, or empty."""
+        """What it is about, as a path: ``tasks/<id>``, ``tasks/<id>/nodes/<name>``, ``sinks/<name>``; empty for the cluster."""
+        if self.sink is not None:
+            return f"sinks/{self.sink.name}"
         if self.task is None:
             return ""
         path = f"tasks/{self.task.id}"
@@ -287,5 +318,7 @@ class Event:
 
     @property
     def thread(self) -> str:
-        """What its deliveries are kept in order by, and its ``sequence`` counts: the task, or the cluster for ``cluster.*``."""
+        """What its deliveries are kept in order by, and its ``sequence`` counts: the task, the cluster, or the sink."""
+        if self.sink is not None:
+            return f"sinks/{self.sink.name}"
         return self.cluster.key if self.task is None else f"{self.cluster.key}/{self.task.action}/{self.task.id}"

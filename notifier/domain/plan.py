@@ -18,7 +18,7 @@ class Planned:
     """One event for one sink, before it is stored.
 
     Attributes:
-        lane: Sink and task, or sink and cluster for ``cluster.*``: what is delivered in order, by ``event.sequence``.
+        lane: Sink and thread (task, cluster or failing sink): what is delivered in order, by ``event.sequence``.
         silence: Who stops it and why, see `Silence.words`; it is kept, and not told.
         reminder: 0 for news; n for the n-th reminder that what the event says still lasts.
     """
@@ -44,17 +44,33 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who hears of what and how they are spoken to: routes, and by sink what may wait."""
+    """Who hears of what and how they are spoken to.
+
+    Attributes:
+        routes: Who hears of what.
+        holdings: By sink, what may wait.
+        fallbacks: By sink, the one through which it is told that it fails.
+    """
 
     routes: Sequence[Route]
     holdings: Mapping[str, Holding] = field(default_factory=dict)
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+
+    def sinks(self, event: Event) -> tuple[str, ...]:
+        """The sinks that hear of an event. Of a sink that fails, its fallback does, and never itself."""
+        routed = sinks_of(event, self.routes)
+        if event.sink is None:
+            return routed
+        name = event.sink.name
+        fallback = (self.fallbacks[name],) if name in self.fallbacks else ()
+        return tuple(sink for sink in dict.fromkeys((*fallback, *routed)) if sink != name)
 
     def plan(self, events: Iterable[Event], now: datetime, silences: Sequence[Silence] = ()) -> tuple[Planned, ...]:
         """Every (event, sink) owed, in the order of the events."""
         planned = []
         for event in events:
             silence = silenced_by(event, silences, now)
-            for sink in sinks_of(event, self.routes):
+            for sink in self.sinks(event):
                 hold = self.holdings.get(sink, AT_ONCE).hold(event, now)
                 planned.append(Planned(event, sink, hold, silence.words if silence else None))
         return tuple(planned)

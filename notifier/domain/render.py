@@ -1,24 +1,22 @@
-"""Puts an event into words, and into the body that machines read.
+"""Makes a message of an event, in the words of its sink, and the body that machines read.
 
-The words are the same for every sink; what a sink adds is only its format. ``payload`` is the ``data`` of the webhook body and
-the JSON of the command line: a contract, to which fields may be added but in which none may change.
+What a sink adds is only its format. ``payload`` is the ``data`` of the webhook body and the JSON of the command line: a contract,
+to which fields may be added but in which none may change. Its summary is English whatever a sink speaks.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
 
-from notifier.domain import time_words
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Action, Event, Kind, Stage, TaskFacts, Timing
-
-span = time_words.span
-"""A length of time as a person says it."""
+from notifier.domain.model import Event, Stage, Timing
+from notifier.domain.words import Words
 
 LATE = timedelta(minutes=5)
 """News older than this is said to be old."""
 
 Json = Mapping[str, object]
+
+ENGLISH = Words()
 
 
 def render(
@@ -33,16 +31,20 @@ def render(
     earlier: tuple[Event, ...] = (),
     progress: Receipt | None = None,
     reminder: int = 0,
+    words: Words = ENGLISH,
 ) -> Message:
-    """The message for one delivery of an event; ``reminder``: the how manieth time that it is said to last."""
+    """The message for one delivery of an event, in the words of its sink.
+
+    ``reminder``: the how manieth time that it is said to last.
+    """
     age = now - event.observed_at
-    lasts = f"Still, after {span(age)}: " if reminder else ""
+    lasts = words.phrases.time.lasting.format(span=words.span(age)) if reminder else ""
     return Message(
         id=delivery_id,
         event=event,
-        title=title(event),
-        summary=f"{lasts}{summary(event)}",
-        facts=facts(event),
+        title=words.title(event),
+        summary=lasts + words.summary(event),
+        facts=words.facts(event),
         earlier=earlier,
         attempt=attempt,
         may_repeat=may_repeat,
@@ -54,116 +56,14 @@ def render(
     )
 
 
-def title(event: Event) -> str:
-    """The cluster and what happened, in a few words."""
-    return f"{event.cluster.name}: {_headline(event, _work(event.task))}"
-
-
-def _headline(event: Event, work: str) -> str:
-    match event.kind:
-        case Kind.TASK_STARTED:
-            return f"{work} is running" if event.catch_up else f"{work} started"
-        case Kind.TASK_RETRIED:
-            return f"{work} retried"
-        case Kind.TASK_SUCCEEDED:
-            return f"{work} succeeded"
-        case Kind.TASK_FAILED:
-            return f"{work} FAILED"
-        case Kind.TASK_PARTIALLY_FAILED:
-            return f"{work} PARTIALLY FAILED"
-        case Kind.TASK_STALLED:
-            return f"{work} makes no progress"
-        case Kind.TASK_RESUMED:
-            return f"{work} makes progress again"
-        case Kind.TASK_VANISHED:
-            return f"{work} is no longer listed"
-        case Kind.TASK_DEADLINE_NEAR:
-            return "data migration nears its limit"
-        case Kind.TASK_WINDOW_ENDING:
-            return f"{work} still running, its change window ends"
-        case Kind.NODE_STARTED:
-            return "node started"
-        case Kind.NODE_COMPLETED:
-            return "node completed"
-        case Kind.NODE_FAILED:
-            return "node FAILED"
-        case Kind.STAGE_STARTED:
-            return "stage started"
-        case Kind.STAGE_SUCCEEDED:
-            return "stage succeeded"
-        case Kind.STAGE_FAILED:
-            return "stage FAILED"
-        case Kind.CLUSTER_UNREACHABLE:
-            return "cannot be watched"
-        case Kind.CLUSTER_RECOVERED:
-            return "is watched again"
-    assert_never(event.kind)
-
-
 def summary(event: Event) -> str:
-    """One line for a person, without the cluster's name in front."""
-    task, node = event.task, event.node
-    match event.kind:
-        case Kind.TASK_STARTED | Kind.TASK_SUCCEEDED:
-            return f"{_sentence(event, _towards(task))}{_standing(event)}."
-        case Kind.TASK_RESUMED:
-            return f"{_sentence(event, _towards(task))}{_standing(event)}{time_words.resumed(event)}."
-        case Kind.TASK_RETRIED:
-            return f"{_sentence(event)}: attempt {task.attempt if task else '?'}{_standing(event)}."
-        case Kind.TASK_FAILED | Kind.TASK_PARTIALLY_FAILED:
-            return f"{_sentence(event)}{_standing(event)}{_cause(task)}. Someone must choose: retry or terminate."
-        case Kind.TASK_STALLED:
-            return f"{_sentence(event)}{_standing(event)}{time_words.stalled(event)}."
-        case Kind.TASK_DEADLINE_NEAR:
-            return f"{time_words.deadline(event)}."
-        case Kind.TASK_WINDOW_ENDING:
-            return f"{time_words.window(event)}{_standing(event)}."
-        case Kind.TASK_VANISHED:
-            return f"{_sentence(event)}: it was running when the API listed it last{_standing(event)}."
-        case Kind.NODE_STARTED:
-            return f"Node {node} started{_standing(event)}."
-        case Kind.NODE_COMPLETED:
-            return f"Node {node} completed{_standing(event)}."
-        case Kind.NODE_FAILED:
-            return f"Node {node} failed{_cause(task)}."
-        case Kind.STAGE_STARTED:
-            return f"Node {node}: {_stage(event.stage)} started."
-        case Kind.STAGE_SUCCEEDED:
-            return f"Node {node}: {_stage(event.stage)} succeeded{_took(event.stage)}."
-        case Kind.STAGE_FAILED:
-            return f"Node {node}: {_stage(event.stage)} failed{_took(event.stage)}{_cause(task)}."
-        case Kind.CLUSTER_UNREACHABLE:
-            return f"No data since {_clock(event.outage.since)} ({_blame(event)})." if event.outage else "No data."
-        case Kind.CLUSTER_RECOVERED:
-            return f"Data again, after {span(event.time - event.outage.since)} without." if event.outage else "Data again."
-    assert_never(event.kind)
-
-
-def facts(event: Event) -> tuple[tuple[str, str], ...]:
-    """Label and value pairs that a sink may show below the summary."""
-    rows: list[tuple[str, str | None]] = [
-        ("Cluster", f"{event.cluster.name} ({event.cluster.id})"),
-        ("Region", event.cluster.region),
-    ]
-    if task := event.task:
-        rows += [
-            ("Action", _work(task)),
-            ("Target", task.target),
-            ("Status", task.status),
-            ("Attempt", str(task.attempt)),
-            ("Nodes", f"{len(task.nodes.completed)} of {task.nodes.total} completed"),
-            ("In flight", ", ".join(task.nodes.in_flight) or None),
-            ("Message", task.fail_message),
-            ("Task", task.id),
-        ]
-    rows += [("What can be done", time_words.advice(event))]
-    rows += [("Node", event.node), ("Stage", event.stage.name if event.stage else None), ("Seen", _clock(event.observed_at))]
-    return tuple((label, value) for label, value in rows if value)
+    """One line for a person, in English: what logs, the API and the body say."""
+    return ENGLISH.summary(event)
 
 
 def payload(event: Event) -> Json:
     """The event as JSON-able data: the ``data`` of the webhook body."""
-    task, stage, outage = event.task, event.stage, event.outage
+    task, stage, outage, sink = event.task, event.stage, event.outage, event.sink
     return {
         "id": event.id,
         "kind": event.kind.value,
@@ -205,6 +105,15 @@ def payload(event: Event) -> Json:
         "eta": event.eta and {"earliest": iso(event.eta.earliest), "latest": iso(event.eta.latest), "basis": event.eta.basis},
         "outage": outage and {"since": iso(outage.since), "reason": outage.reason, "detail": outage.detail},
         "timing": _timing(event.timing),
+        "sink": sink
+        and {
+            "name": sink.name,
+            "since": iso(sink.since),
+            "reason": sink.reason,
+            "detail": sink.detail,
+            "waiting": sink.waiting,
+            "lost": sink.lost,
+        },
     }
 
 
@@ -237,48 +146,3 @@ def _stage_json(stage: Stage) -> Json:
 def iso(time: datetime | None) -> str | None:
     """UTC, ISO 8601, with ``Z``; microseconds only where there are any."""
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _work(task: TaskFacts | None) -> str:
-    if task is None:
-        return "work"
-    return "AZ migration" if task.action is Action.AZ_MIGRATION else "upgrade"
-
-
-def _sentence(event: Event, target: str = "") -> str:
-    headline = _headline(event, _work(event.task) + target)
-    return headline[:1].upper() + headline[1:]
-
-
-def _towards(task: TaskFacts | None) -> str:
-    return f" to {task.target}" if task and task.target else ""
-
-
-def _standing(event: Event) -> str:
-    if event.task is None or not event.task.nodes.total:
-        return ""
-    nodes = event.task.nodes
-    percent = "" if event.progress is None else f", {event.progress:.0%}"
-    return f" ({len(nodes.completed)} of {nodes.total} nodes{percent})"
-
-
-def _cause(task: TaskFacts | None) -> str:
-    return f": {task.fail_message}" if task and task.fail_message else ""
-
-
-def _stage(stage: Stage | None) -> str:
-    return f"stage {stage.order} “{stage.name}”" if stage else "a stage"
-
-
-def _took(stage: Stage | None) -> str:
-    if stage is None or stage.began_at is None or stage.ended_at is None or stage.ended_at < stage.began_at:
-        return ""
-    return f" after {span(stage.ended_at - stage.began_at)}"
-
-
-def _blame(event: Event) -> str:
-    return f"{event.outage.reason}: {event.outage.detail}" if event.outage else "unknown"
-
-
-def _clock(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from notifier.domain.model import Event, Severity
+from notifier.domain.model import OURS, Event, Severity
 
 Globs = tuple[str, ...]
 """Alternatives; each may hold ``*``, ``?`` and ``[…]``. Case counts."""
 
 ANYTHING: Globs = ("*",)
+
+OURS_BEGIN = "sink."
+"""What a pattern must begin with to mean the notifier's own troubles; who asks for ``*`` asks about clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Matcher:
         """Why the event does not match, in a few words; None if it does."""
         if not _any(self.kind, event.kind):
             return f"kind is {event.kind}"
+        if event.kind in OURS and not any(glob.startswith(OURS_BEGIN) for glob in self.kind):
+            return f"kind is {event.kind}, which must be named"
         if not self.severity.lowest <= event.severity <= self.severity.highest:
             return f"severity is {event.severity.word}"
         if not (_any(self.cluster, event.cluster.name) or _any(self.cluster, event.cluster.id)):

@@ -1,6 +1,6 @@
 """One realistic message of each kind: what ``notifier test SINK`` sends and what every sink is tested with.
 
-They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, and one outage.
+They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, one outage, and a sink that fails.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,25 @@ from uuid import uuid5
 
 from notifier.domain.identity import NAMESPACE, of_delivery
 from notifier.domain.message import Message
-from notifier.domain.model import TERMINAL, Action, Cluster, Eta, Event, Kind, Nodes, Outage, Stage, Status, TaskFacts, Timing
-from notifier.domain.render import render
+from notifier.domain.model import (
+    NOTIFIER,
+    OURS,
+    TERMINAL,
+    Action,
+    Cluster,
+    Eta,
+    Event,
+    Kind,
+    Nodes,
+    Outage,
+    SinkFacts,
+    Stage,
+    Status,
+    TaskFacts,
+    Timing,
+)
+from notifier.domain.render import ENGLISH, render
+from notifier.domain.words import Words
 
 NODES = ("css-sample-ess-esn-1-1", "css-sample-ess-esn-2-1", "css-sample-ess-esn-3-1")
 CLUSTER = Cluster(
@@ -57,6 +74,8 @@ _SCENES = {
     Kind.TASK_WINDOW_ENDING: _Scene(145, completed=2, attempt=2),
     Kind.CLUSTER_UNREACHABLE: _Scene(150),
     Kind.CLUSTER_RECOVERED: _Scene(160),
+    Kind.SINK_FAILING: _Scene(165),
+    Kind.SINK_RECOVERED: _Scene(175),
     Kind.TASK_SUCCEEDED: _Scene(180, Status.SUCCESS, completed=3, attempt=2),
 }
 _STAGES = (
@@ -73,13 +92,14 @@ _STAGES = (
 _LENGTH = timedelta(minutes=180)
 
 
-def samples(now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST") -> list[Message]:
+def samples(now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST", words: Words = ENGLISH) -> list[Message]:
     """One message of each kind, in the order of the story, which ends at ``now``.
 
     Args:
         now: When the messages are told; UTC.
         run: Goes into the ids. A receiver that drops repeats takes the samples of another run as new.
         mark: See `Message`.
+        words: In which they are told.
     """
     return [
         render(
@@ -90,19 +110,22 @@ def samples(now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST"
             skipped=0,
             now=event.observed_at + timedelta(seconds=1),
             mark=mark,
+            words=words,
         )
         for event in (_event(kind, number, now - _LENGTH, run) for number, kind in enumerate(_SCENES, start=1))
     ]
 
 
-def sample(kind: Kind, now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST") -> Message:
+def sample(kind: Kind, now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST", words: Words = ENGLISH) -> Message:
     """The sample message of one kind."""
-    return next(message for message in samples(now, run=run, mark=mark) if message.event.kind is kind)
+    return next(message for message in samples(now, run=run, mark=mark, words=words) if message.event.kind is kind)
 
 
 def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
     scene = _SCENES[kind]
     time = start + timedelta(minutes=scene.minute)
+    if kind in OURS:
+        return _of_sink(kind, sequence, time, run)
     of_cluster = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
     concerns_node = kind.value.startswith(("node.", "stage.")) or kind in {Kind.TASK_STALLED, Kind.TASK_DEADLINE_NEAR}
     position = scene.completed - 1 if kind is Kind.NODE_COMPLETED else scene.completed
@@ -122,22 +145,6 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
         timing=_timing(kind, start, time),
         outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_cluster else None,
     )
-
-
-def _timing(kind: Kind, start: datetime, time: datetime) -> Timing | None:
-    since, lasted = start + timedelta(minutes=30), (time - start).total_seconds() - 1800
-    match kind:
-        case Kind.TASK_STALLED:
-            return Timing(since, lasted, usual=720.0, basis="this cluster's history")
-        case Kind.TASK_RESUMED:
-            return Timing(since, lasted)
-        case Kind.TASK_DEADLINE_NEAR:
-            began = time - timedelta(hours=24)
-            return Timing(began, 86400.0, until=began + timedelta(hours=48), share=50)
-        case Kind.TASK_WINDOW_ENDING:
-            return Timing(start, (time - start).total_seconds(), until=start + timedelta(minutes=175), fits=False)
-        case _:
-            return None
 
 
 def _task(scene: _Scene, start: datetime, time: datetime) -> TaskFacts:
@@ -178,3 +185,33 @@ def _stage(scene: _Scene, time: datetime) -> Stage | None:
     over = scene.stage_status != Status.RUNNING
     began_at = time - timedelta(minutes=6) if over else time
     return Stage(scene.order, _STAGES[scene.order], scene.stage_status, "", began_at, time if over else None)
+
+
+def _timing(kind: Kind, start: datetime, time: datetime) -> Timing | None:
+    since, lasted = start + timedelta(minutes=30), (time - start).total_seconds() - 1800
+    match kind:
+        case Kind.TASK_STALLED:
+            return Timing(since, lasted, usual=720.0, basis="this cluster's history")
+        case Kind.TASK_RESUMED:
+            return Timing(since, lasted)
+        case Kind.TASK_DEADLINE_NEAR:
+            began = time - timedelta(hours=24)
+            return Timing(began, 86400.0, until=began + timedelta(hours=48), share=50)
+        case Kind.TASK_WINDOW_ENDING:
+            return Timing(start, (time - start).total_seconds(), until=start + timedelta(minutes=175), fits=False)
+        case _:
+            return None
+
+
+def _of_sink(kind: Kind, sequence: int, time: datetime, run: str) -> Event:
+    fails = kind is Kind.SINK_FAILING
+    reason, detail = ("refused", "HTTP 401: the token is not valid") if fails else (None, None)
+    return Event(
+        id=str(uuid5(NAMESPACE, f"sample/{run}/{kind}")),
+        kind=kind,
+        sequence=sequence,
+        time=time,
+        observed_at=time,
+        cluster=NOTIFIER,
+        sink=SinkFacts("sample-sink", time - timedelta(minutes=10), reason, detail, waiting=7, lost=0 if fails else 2),
+    )

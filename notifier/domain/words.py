@@ -1,10 +1,24 @@
-"""In which language and time zone a sink speaks to people. Titles and summaries are English as yet, whatever the language."""
+"""Puts events into words: in the language and the time zone of whoever is spoken to.
 
+What is said stands in the tables ``phrases_en`` and ``phrases_zh``; here they are filled in.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Literal
 
-from notifier.domain import render
-from notifier.domain.model import Event
+from notifier.domain import time_words
+from notifier.domain.message import Message
+from notifier.domain.model import Action, Event, Outage, SinkFacts, Stage, TaskFacts
+from notifier.domain.phrases import Phrases, Telling
+from notifier.domain.phrases_en import ENGLISH
+from notifier.domain.phrases_zh import CHINESE
+
+Language = Literal["en", "zh"]
+Slot = Literal["title", "summary"]
+
+LANGUAGES: Mapping[Language, Phrases] = {"en": ENGLISH, "zh": CHINESE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,16 +26,93 @@ class Words:
     """A language and a time zone.
 
     Attributes:
-        language: ``en`` or ``zh``.
+        language: See `LANGUAGES`.
         zone: In which moments are shown.
+        given: Says what a configuration wants said of an event instead of our title or summary; None: our own words.
     """
 
-    language: str = "en"
+    language: Language = "en"
     zone: tzinfo = UTC
+    given: "Callable[[Event, Slot, Words], str | None] | None" = None
+
+    @property
+    def phrases(self) -> Phrases:
+        """What the language has to say."""
+        return LANGUAGES[self.language]
+
+    def title(self, event: Event) -> str:
+        """The cluster and what happened, in a few words."""
+        if self.given and (said := self.given(event, "title", self)):
+            return said
+        headline = self._telling(event).headline.format(**self._parts(event))
+        return self.phrases.title.format(cluster=event.cluster.name, headline=headline)
 
     def summary(self, event: Event) -> str:
         """One line for a person, without the cluster's name in front."""
-        return render.summary(event)
+        if self.given and (said := self.given(event, "summary", self)):
+            return said
+        return self._telling(event).summary.format(**self._parts(event))
+
+    def facts(self, event: Event) -> tuple[tuple[str, str], ...]:
+        """Label and value pairs that a sink may show below the summary."""
+        phrases = self.phrases
+        labels = phrases.labels
+        rows: list[tuple[str, str | None]] = [(labels.sink, event.sink.name)] if event.sink else []
+        if event.sink is None:
+            rows = [(labels.cluster, f"{event.cluster.name} ({event.cluster.id})"), (labels.region, event.cluster.region)]
+        if task := event.task:
+            completed = phrases.completed.format(done=len(task.nodes.completed), total=task.nodes.total)
+            rows += [
+                (labels.action, self.work(task)),
+                (labels.target, task.target),
+                (labels.status, self.status(task.status)),
+                (labels.attempt, str(task.attempt)),
+                (labels.nodes, completed),
+                (labels.in_flight, phrases.listing.join(task.nodes.in_flight)),
+                (labels.message, task.fail_message),
+                (labels.task, task.id),
+            ]
+        rows += [
+            (labels.remedy, time_words.advice(phrases, event)),
+            (labels.node, event.node),
+            (labels.stage, self.stage(event.stage.name) if event.stage else None),
+            (labels.seen, self.moment(event.observed_at)),
+        ]
+        return tuple((label, value) for label, value in rows if value)
+
+    def remarks(self, message: Message) -> tuple[str, ...]:
+        """What is to be known of the telling, a sentence each: that it is late, that others got lost, that it may be a repeat."""
+        phrases = self.phrases
+        said = [
+            phrases.late.format(span=self.span(message.late_by)) if message.late_by else "",
+            phrases.skipped.format(count=message.skipped) if message.skipped else "",
+            phrases.repeat if message.may_repeat else "",
+            phrases.reminder.format(count=message.reminder) if message.reminder else "",
+        ]
+        return tuple(filter(None, said))
+
+    def earlier(self, message: Message, most: int) -> tuple[str, ...]:
+        """What is told along, a line each: the newest ``most``, below a word that says what they are."""
+        if not message.earlier:
+            return ()
+        left = len(message.earlier) - most
+        more = (self.phrases.more.format(count=left),) if left > 0 else ()
+        lines = (f"{self.moment(event.time)} {self.summary(event)}" for event in message.earlier[-most:])
+        return (self.phrases.before, *more, *lines)
+
+    def work(self, task: TaskFacts | None) -> str:
+        """What is done to the cluster, as it stands in the middle of a sentence."""
+        if task is None:
+            return self.phrases.work
+        return self.phrases.migration if task.action is Action.AZ_MIGRATION else self.phrases.upgrade
+
+    def stage(self, name: str) -> str:
+        """A stage's name as people call it; the API's own where it is not known."""
+        return self.phrases.stages.get(name, name)
+
+    def status(self, status: str) -> str:
+        """A status of a task or a stage as people call it; the API's own where it is not known."""
+        return self.phrases.statuses.get(status, status)
 
     def moment(self, at: datetime) -> str:
         """A moment in the reader's zone, with the zone's name.
@@ -31,6 +122,82 @@ class Words:
         """
         return at.astimezone(self.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
+    def minute(self, at: datetime) -> str:
+        """A moment to the minute: a forecast knows no seconds."""
+        return at.astimezone(self.zone).strftime("%Y-%m-%d %H:%M %Z")
+
     def span(self, length: timedelta) -> str:
-        """A length of time as a person says it: the two largest units."""
-        return render.span(length)
+        """A length of time as a person says it: the two largest units.
+
+        >>> Words().span(timedelta(hours=2, minutes=5, seconds=7))
+        '2 h 5 min'
+        """
+        seconds = max(int(length.total_seconds()), 0)
+        days, rest = divmod(seconds, 86400)
+        hours, rest = divmod(rest, 3600)
+        minutes, seconds = divmod(rest, 60)
+        units = self.phrases.units
+        spoken = [f"{count} {unit}" for count, unit in zip((days, hours, minutes, seconds), units, strict=True) if count][:2]
+        return " ".join(spoken) or f"0 {units[-1]}"
+
+    def _telling(self, event: Event) -> Telling:
+        return self.phrases.found if event.catch_up else self.phrases.tellings[event.kind]
+
+    def _parts(self, event: Event) -> dict[str, str]:
+        """What a `Telling` may name; what is absent is nothing."""
+        phrases, task = self.phrases, event.task
+        work = self.work(task)
+        return {
+            "work": work,
+            "Work": work[:1].upper() + work[1:],
+            "towards": phrases.towards.format(target=task.target) if task and task.target else "",
+            "attempt": str(task.attempt) if task else "?",
+            "standing": self._standing(event),
+            "cause": phrases.cause.format(message=task.fail_message) if task and task.fail_message else "",
+            "node": event.node or "?",
+            "stage": self._stage(event.stage),
+            "took": self._took(event.stage),
+            **time_words.parts(self, event),
+            **self._outage(event.outage, event.time),
+            **(self._sink(event.sink, event.time) if event.sink else {}),
+        }
+
+    def _standing(self, event: Event) -> str:
+        if event.task is None or not event.task.nodes.total:
+            return ""
+        nodes = event.task.nodes
+        share = "" if event.progress is None else self.phrases.share.format(percent=f"{event.progress:.0%}")
+        return self.phrases.standing.format(done=len(nodes.completed), total=nodes.total, share=share)
+
+    def _stage(self, stage: Stage | None) -> str:
+        if stage is None:
+            return self.phrases.a_stage
+        return self.phrases.stage.format(order=stage.order, name=self.stage(stage.name))
+
+    def _took(self, stage: Stage | None) -> str:
+        if stage is None or stage.began_at is None or stage.ended_at is None or stage.ended_at < stage.began_at:
+            return ""
+        return self.phrases.took.format(span=self.span(stage.ended_at - stage.began_at))
+
+    def _outage(self, outage: Outage | None, now: datetime) -> dict[str, str]:
+        if outage is None:
+            return {"sink": "?", **dict.fromkeys(("since", "blame", "without", "after", "waiting", "lost"), "")}
+        phrases = self.phrases
+        return {
+            "since": phrases.since.format(moment=self.moment(outage.since)),
+            "blame": phrases.blame.format(reason=phrases.reasons.get(outage.reason, outage.reason), detail=outage.detail),
+            "without": phrases.without.format(span=self.span(now - outage.since)),
+        }
+
+    def _sink(self, sink: SinkFacts, now: datetime) -> dict[str, str]:
+        phrases, reason = self.phrases, sink.reason or ""
+        waiting = phrases.waiting if reason else phrases.followed
+        blame = phrases.blame.format(reason=phrases.failures.get(reason, reason), detail=sink.detail) if reason else ""
+        return {
+            "sink": sink.name,
+            "since": phrases.since.format(moment=self.moment(sink.since)),
+            "blame": blame,
+            "after": phrases.after.format(span=self.span(now - sink.since)),
+            "waiting": waiting.format(count=sink.waiting) if sink.waiting else "",
+            "lost": phrases.lost.format(count=sink.lost) if sink.lost else "",
+        }

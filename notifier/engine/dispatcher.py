@@ -6,7 +6,7 @@ message is the sink's to say; what follows is decided here, by ``domain.retry``.
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +16,11 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
-from notifier.engine.record import record
-from notifier.sinks.contract import Paced, Sink
+from notifier.domain.words import Words
+from notifier.engine.fallback import Fallback, Told
+from notifier.engine.keeping import KEEP_EVERY, keep
+from notifier.engine.record import checked, record
+from notifier.sinks.contract import Lasting, Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
@@ -43,7 +46,7 @@ ALONE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class OutletSettings:
-    """How one sink is served: seconds a send may take, messages at once, messages a second (None: no limit), retries."""
+    """How one sink is served: seconds a send may take, messages at once, messages a second (None: no limit), retries, words."""
 
     name: str
     timeout: float = 10.0
@@ -52,14 +55,16 @@ class OutletSettings:
     policy: Policy = field(default_factory=Policy)
     fingerprint: str = ""
     lease: float = LEASE
+    words: Words = field(default_factory=Words)
 
 
 class Outlet:
     """Serves one sink until stopped."""
 
-    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str) -> None:
+    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str, fallback: Fallback | None = None) -> None:
         self._pace = sink.pace if isinstance(sink, Paced) else Pace()
         self.settings = settings
+        self.fallback = fallback or Fallback(settings.name)
         self.state = SinkState()
         self._sink = sink
         self._store = store
@@ -70,6 +75,7 @@ class Outlet:
         self._lanes: set[str] = set()
         self._doubts = store.doubts
         self._next_sweep = 0.0
+        self._next_keep = 0.0
 
     def wake(self) -> None:
         """There may be work."""
@@ -115,6 +121,7 @@ class Outlet:
         now, settings, state = self._now(), self.settings, self.state
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP
+            self.fallback.troubled = True
             await self._store.transact(lambda tx: self._give_up(tx, now))
         if self._doubts != self._store.doubts:
             doubts, lanes = self._store.doubts, frozenset(self._lanes)
@@ -124,6 +131,10 @@ class Outlet:
             # Whoever sends again, or another replica, may have ended the pause in the store.
             self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
             return LOOK if self.state.paused else 0.0
+        if time.monotonic() >= self._next_keep and isinstance(self._sink, Lasting):
+            self._next_keep = time.monotonic() + KEEP_EVERY
+            patience = min(settings.timeout, LONGEST_SEND * settings.lease)
+            await keep(self._sink, settings.name, self._store, self._owner, lease=settings.lease, patience=patience)
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
         if settings.rate is not None and (wait := self._pace.wait()) > 0:
@@ -222,10 +233,10 @@ class Outlet:
 
     async def _tell(self, message: Message, last: Receipt | None) -> Receipt | DeliveryError:
         try:
-            return _checked(await self._sink.send(message, last))
+            return checked(await self._sink.send(message, last))
         except DeliveryError as error:
             if error.receipt is not None:
-                _checked(error.receipt)
+                checked(error.receipt)
             return error
 
     def _message(self, claim: Claim) -> Message:
@@ -240,16 +251,18 @@ class Outlet:
             now=claim.created_at if claim.reminder else self._store.now(),
             progress=claim.progress,
             reminder=claim.reminder,
+            words=self.settings.words,
         )
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
         now = self._store.now()
-        at = now.timestamp()
         if isinstance(outcome, Receipt):
             # Only a pause held the others back; a failure or two did not, and must not cut short what each waits for itself.
             recovered = self.state.paused
             self.state = SinkState()
-            await record(self._store, claim, lambda tx: self._arrived(tx, claim, outcome, at, recovered=recovered), until)
+            receipt = outcome
+            told = await record(self._store, claim, lambda tx: self._arrived(tx, claim, receipt, now, recovered=recovered), until)
+            self.fallback.committed(told, works=True)
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
             if recovered:
                 telemetry.sink_recovered(self.settings.name)
@@ -257,7 +270,8 @@ class Outlet:
         probed = self.state.paused
         verdict = self._judge(claim, outcome, now)
         state = self.state
-        await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, at, probed=probed), until)
+        told = await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, now, probed=probed), until)
+        self.fallback.committed(told, works=_listens(outcome))
         if state.paused:
             ends = "someone acts" if state.paused_until is None else f"{moment(state.paused_until):%Y-%m-%d %H:%M:%S} UTC"
             telemetry.sink_paused(self.settings.name, ends, outcome.reason, outcome.detail)
@@ -271,17 +285,17 @@ class Outlet:
             verdict=said,
         )
 
-    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: float, *, recovered: bool) -> None:
-        tx.delivered(claim, receipt, now)
+    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: datetime, *, recovered: bool) -> Told | None:
+        tx.delivered(claim, receipt, now.timestamp())
         if recovered:
             # The others waited because the sink was down, not because of what they say.
             tx.mark(self.settings.name, self.state, recovered=True)
-            tx.hasten(self.settings.name, now)
+            tx.hasten(self.settings.name, now.timestamp())
+        return self.fallback.settled(tx, None, now)
 
     def _judge(self, claim: Claim, error: DeliveryError, now: datetime) -> TryAgain | Bury:
         """What follows for the message; also whether the sink is left alone from now on."""
-        listens = error.outcome is Outcome.REJECTED and error.scope is Scope.EVENT  # It judged this one message.
-        failures = 0 if listens else self.state.failures + 1
+        failures = 0 if _listens(error) else self.state.failures + 1
         hold = pause(error, failures=failures, now=now) if failures else None
         if hold is None:
             self.state = SinkState(failures)
@@ -298,8 +312,9 @@ class Outlet:
         )
 
     def _failed(
-        self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, now: float, *, probed: bool
-    ) -> None:
+        self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, at: datetime, *, probed: bool
+    ) -> Told | None:
+        now = at.timestamp()
         said = {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
         if isinstance(verdict, Bury) and claim.earlier and error.receipt is None and verdict.reason is not DeliveryReason.EXPIRED:
             tx.parted(claim, now, **said)
@@ -317,20 +332,12 @@ class Outlet:
                 **said,
             )
         tx.mark(self.settings.name, self.state, recovered=probed)
+        return self.fallback.settled(tx, None if _listens(error) else error, at)
 
 
-def _checked(receipt: object) -> Receipt:
-    """Refuse what a stranger's sink may give back instead of a receipt: it could not be stored."""
-    if not isinstance(receipt, Receipt):
-        raise TypeError("not a receipt")
-    fields: object = receipt.fields
-    if not isinstance(fields, Mapping):
-        raise TypeError("a receipt's fields are a mapping")
-    for text in (*fields.keys(), *fields.values()):
-        if not isinstance(text, str):
-            raise TypeError("a receipt holds text only")
-        text.encode()
-    return receipt
+def _listens(error: DeliveryError) -> bool:
+    """Whether the sink works all the same: it judged this one message."""
+    return error.outcome is Outcome.REJECTED and error.scope is Scope.EVENT
 
 
 class Dispatcher:
@@ -338,6 +345,8 @@ class Dispatcher:
 
     def __init__(self, outlets: list[Outlet]) -> None:
         self.outlets = {outlet.settings.name: outlet for outlet in outlets}
+        for outlet in outlets:
+            outlet.fallback.wake = self.told
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
+from notifier.domain.message import Receipt
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim
 from notifier.store.store import Store
@@ -13,24 +15,29 @@ AGAIN = 0.5
 """Seconds until an outcome that the store refused is handed in again."""
 
 
-async def record(store: Store, claim: Claim, work: Callable[[Transaction], None], until: float) -> None:
+T = TypeVar("T")
+
+
+async def record(store: Store, claim: Claim, work: Callable[[Transaction], T], until: float) -> T | None:
     """Commit an outcome; try again up to ``until`` (monotonic) if the store fails, for what is forgotten is told twice.
 
     A commit that failed may have been kept all the same, if the connection broke before its answer came: that is looked up first.
+
+    Returns:
+        What ``work`` does; None where it turns out to have been kept already.
 
     Raises:
         Fenced: Somebody else took over.
         StoreError: It could not be committed in time.
     """
 
-    def unless_recorded(tx: Transaction) -> None:
-        if not tx.recorded(claim):
-            work(tx)
+    def unless_recorded(tx: Transaction) -> T | None:
+        return None if tx.recorded(claim) else work(tx)
 
-    attempt = work
+    attempt: Callable[[Transaction], T | None] = work
     while True:
         try:
-            await store.transact(attempt)
+            return await store.transact(attempt)
         except Fenced:
             raise
         except StoreError:
@@ -38,5 +45,17 @@ async def record(store: Store, claim: Claim, work: Callable[[Transaction], None]
                 raise
             attempt = unless_recorded
             await asyncio.sleep(AGAIN)
-        else:
-            return
+
+
+def checked(receipt: object) -> Receipt:
+    """Refuse what a stranger's sink may give back instead of a receipt: it could not be stored."""
+    if not isinstance(receipt, Receipt):
+        raise TypeError("not a receipt")
+    fields: object = receipt.fields
+    if not isinstance(fields, Mapping):
+        raise TypeError("a receipt's fields are a mapping")
+    for text in (*fields.keys(), *fields.values()):
+        if not isinstance(text, str):
+            raise TypeError("a receipt holds text only")
+        text.encode()
+    return receipt

@@ -8,7 +8,7 @@ a risk (``accept_risk``), and what acts on this machine itself is never allowed.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
@@ -64,14 +64,6 @@ _TYPES = {
     Severity.WARNING: apprise.NotifyType.WARNING,
     Severity.ERROR: apprise.NotifyType.FAILURE,
     Severity.CRITICAL: apprise.NotifyType.FAILURE,
-}
-_WORDS: Mapping[str, tuple[str, str]] = {
-    "late": ("Told {span} late.", "延迟 {span} 送达。"),
-    "skipped": ("{count} earlier message(s) never arrived.", "之前有 {count} 条消息未能送达。"),
-    "repeat": ("May be a repeat.", "可能是重复消息。"),
-    "reminder": ("Reminder {count}.", "第 {count} 次提醒。"),
-    "before": ("Before this:", "此前："),  # noqa: RUF001 - as Chinese is written
-    "more": ("… and {count} more", "……另有 {count} 条"),
 }
 
 
@@ -230,21 +222,6 @@ class Sink:
 
 def text_of(message: Message, words: Words) -> str:
     """The message in a few lines of plain text; its delivery's id is the last, so that a person can tell a repeat."""
-
-    def say(key: str, **values: object) -> str:
-        english, chinese = _WORDS[key]
-        return (chinese if words.language == "zh" else english).format(**values)
-
-    remarks = [
-        say("late", span=words.span(message.late_by)) if message.late_by else "",
-        say("skipped", count=message.skipped) if message.skipped else "",
-        say("repeat") if message.may_repeat else "",
-        say("reminder", count=message.reminder) if message.reminder else "",
-    ]
-    lines = [message.summary, *filter(None, remarks)]
-    if message.earlier:
-        left = len(message.earlier) - MOST_EARLIER
-        lines += [say("before"), *([say("more", count=left)] if left > 0 else [])]
-        lines += [f"{words.moment(event.time)} {words.summary(event)}" for event in message.earlier[-MOST_EARLIER:]]
+    lines = [message.summary, *words.remarks(message), *words.earlier(message, MOST_EARLIER)]
     lines += [words.moment(message.event.time), f"id {message.id}"]
     return "\n".join(one_line(line, LONGEST) for line in lines)

@@ -1,9 +1,9 @@
 """What every sink must do, as tests: ours pass them, and a stranger's sink imports them.
 
 Derive a class whose name begins with ``Test`` from `SinkConformance`, say what valid settings are, and bring a receiver that can
-be told how to behave; pytest does the rest (``pytest`` and ``pytest-asyncio`` must be installed). For readable failures put
-``pytest.register_assert_rewrite("notifier.sinks.conformance")`` into ``conftest.py``. ``docs/how-to/write-a-sink.md`` shows all
-of it.
+be told how to behave; pytest does the rest (``pytest`` and ``pytest-asyncio`` must be installed). With
+``pytest_plugins = ["notifier.sinks.conformance"]`` in ``conftest.py`` its failures are readable. ``docs/how-to/write-a-sink.md``
+shows all of it.
 """
 # ruff: noqa: S101 - assert is how a test speaks
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, timedelta
 from types import TracebackType
 from typing import Literal, Self, TextIO
 
@@ -13,6 +12,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Severity
 from notifier.domain.plain_text import json_line, one_line
 from notifier.domain.render import payload
+from notifier.domain.words import Words
 from notifier.sinks.contract import SinkSettings, Surroundings
 
 _SIGNS = {
@@ -38,6 +38,7 @@ class Sink:
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self._settings = settings
+        self._words = surroundings.words
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sink-{surroundings.name}")
 
     async def __aenter__(self) -> Self:
@@ -64,7 +65,10 @@ class Sink:
         stream: TextIO | None = getattr(sys, self._settings.stream)
         if stream is None:  # Python sets it so where the program was started with the stream closed
             raise ValueError("it is closed")
-        line = as_json(message) if self._settings.format == "json" else as_text(message, colour=self._coloured(stream))
+        if self._settings.format == "json":
+            line = as_json(message)
+        else:
+            line = as_text(message, self._words, colour=self._coloured(stream))
         encoding = stream.encoding or "utf-8"
         stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
         stream.flush()
@@ -75,23 +79,19 @@ class Sink:
         return self._settings.colour == "always"
 
 
-def as_text(message: Message, *, colour: bool) -> str:
-    """One line for a person: time (UTC), mark, severity, cluster, what happened, and what is to be known about the telling."""
+def as_text(message: Message, words: Words, *, colour: bool) -> str:
+    """One line for a person: time, mark, severity, cluster, what happened, and what is to be known about the telling."""
     event = message.event
     symbol, sgr = _SIGNS[event.severity]
     severity = f"{symbol} {event.severity.word:<8}"
-    remarks = [
-        f"late by {timedelta(seconds=int(message.late_by.total_seconds()))}" if message.late_by else "",
-        f"{message.skipped} before this were given up" if message.skipped else "",
-        "may be a repeat" if message.may_repeat else "",
-    ]
+    remarks = " ".join(words.remarks(message))
     parts = [
-        f"{event.time.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z",
+        event.time.astimezone(words.zone).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z"),
         f"[{one_line(message.mark, 20)}]" if message.mark else "",
         f"\x1b[{sgr}m{severity}\x1b[0m" if colour else severity,
         one_line(event.cluster.name, 80),
         one_line(message.summary, 1000),
-        f"({'; '.join(filter(None, remarks))})" if any(remarks) else "",
+        f"({remarks})" if remarks else "",
     ]
     return "  ".join(filter(None, parts))
 

@@ -4,7 +4,7 @@ A sink is a module with two names: ``Settings`` (a `SinkSettings`) and ``Sink`` 
 name is the configuration's ``type``. See ``docs/how-to/write-a-sink.md``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -105,6 +105,25 @@ class Patient(Protocol):
         """Seconds that an event may wait to be told along with a later one of its lane; None: at once, and by itself.
 
         What waits is merged: the lane's next message carries it in ``message.earlier``.
+        """
+
+
+KEEP = "keep"
+"""The field of a receipt that a `Lasting` sink is given again and again, until a later receipt of the lane is without it."""
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """What a sink offers besides if its receiver forgets what is not said again."""
+
+    async def keep(self, receipts: Sequence[Receipt]) -> None:
+        """Say again what lasts: the newest receipts, of all lanes of the sink, that have a field `KEEP`.
+
+        Called at start and every minute. The lanes are held meanwhile, so that nothing of theirs is sent beside it, by no
+        replica.
+
+        Raises:
+            DeliveryError: It could not be said; it is tried again in a minute.
         """
 
 

@@ -130,7 +130,9 @@ def _subject(message: Message, last: Receipt | None, sender: Sender) -> str:
     if called:
         return one_line(called, LONGEST_SUBJECT)
     event, say = message.event, partial(phrase, sender.words.language)
-    if event.task is None:
+    if event.sink is not None:
+        work = say("sink", sink=event.sink.name)
+    elif event.task is None:
         work = say("watching")
     else:
         key = "migration" if event.task.action is Action.AZ_MIGRATION else "upgrade"
@@ -203,7 +205,7 @@ def _nodes(event: Event, words: Words) -> list[_Row]:
     for name in working[:MOST_NODES]:
         stage = ""
         if event.stage and event.node == name:
-            stage = f": {event.stage.name} ({event.stage.status})"
+            stage = f": {words.stage(event.stage.name)} ({words.status(event.stage.status)})"
         rows.append(_Row(symbol, colour, _safe(name), _safe(say("halted" if over else "working") + stage)))
     if len(working) > MOST_NODES:
         rows.append(_Row(symbol, colour, _several(len(working) - MOST_NODES, say), say("working")))

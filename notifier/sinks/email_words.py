@@ -9,6 +9,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "migration": ("AZ migration", "可用区迁移"),
     "migration to": ("AZ migration to {target}", "可用区迁移到 {target}"),
     "watching": ("is it being watched?", "监控状态"),
+    "sink": ("does sink {sink} work?", "通知渠道 {sink} 状态"),
     "subject": ("{cluster}: {work}", "{cluster}：{work}"),
     "debug": ("Detail", "细节"),
     "info": ("Info", "信息"),
@@ -17,7 +18,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "critical": ("Critical", "严重"),
     "happened": ("Happened", "发生时间"),
     "no news": ("This is no news: {mark}.", "这不是实际通知：{mark}。"),
-    "late": ("Told {span} after it was seen.", "在发现 {span} 后才送达。"),
+    "late": ("Told {span} after it was seen.", "在发现 {span}后才送达。"),
     "skipped": (
         "{count} earlier message(s) of this task were given up and never arrived.",
         "此任务之前有 {count} 条消息未能送达，已放弃。",

@@ -1,8 +1,9 @@
 """PagerDuty, Events API v2: an incident for each condition that lasts, a change event for the rest.
 
-A failed task, a stalled task and a cluster that cannot be watched are conditions: each has one ``dedup_key``, so that what is
-told twice opens nothing twice. A retry that runs acknowledges the failure, since somebody has acted; it is resolved when the task
-succeeds. Messages of a task go out in order, so nothing is opened again behind its end.
+A failed task, a stalled task, a cluster that cannot be watched and a sink that fails are conditions: each has one ``dedup_key``,
+so that what is told twice opens nothing twice. A retry that runs acknowledges the failure, since somebody has acted; it is
+resolved when the task succeeds. Messages of a task go out in order, and the receipt remembers what was last said of each
+condition: so nothing is opened again behind its end, not even by a message that was given up and is sent again.
 
 Guarantee: incidents effectively once, change events (which have no key) at least once. The API: developer.pagerduty.com/docs,
 "Send an alert event" and "Send a change event".
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr
 from yarl import URL
 
+from notifier.domain.conditions import Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event, Kind, Severity
@@ -34,20 +36,6 @@ LARGEST = 400_000
 THROTTLED = 120.0
 """Seconds to wait after a 429 that does not say: PagerDuty asks for "a backoff of a few minutes"."""
 
-OPENS: Mapping[Kind, str] = {
-    Kind.TASK_FAILED: "failure",
-    Kind.TASK_PARTIALLY_FAILED: "failure",
-    Kind.TASK_STALLED: "stall",
-    Kind.CLUSTER_UNREACHABLE: "unreachable",
-}
-ENDS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.TASK_FAILED: ("stall",),
-    Kind.TASK_PARTIALLY_FAILED: ("stall",),
-    Kind.TASK_RETRIED: ("stall",),
-    Kind.TASK_RESUMED: ("stall",),
-    Kind.TASK_SUCCEEDED: ("failure", "stall"),
-    Kind.CLUSTER_RECOVERED: ("unreachable",),
-}
 SEVERITIES: Mapping[Severity, str] = {
     Severity.DEBUG: "info",
     Severity.INFO: "info",
@@ -79,6 +67,7 @@ class Sink:
         self._base = settings.base_url.rstrip("/")
         self._session = surroundings.session
         self._page = surroundings.page
+        self._words = surroundings.words
         self._mask = Mask([self._key])
 
     async def __aenter__(self) -> Self:
@@ -95,8 +84,9 @@ class Sink:
         """
         # A test, a drill or a replay has keys of its own and touches no real incident.
         held = set() if last is None or message.mark else {name for name in last.fields.get("open", "").split(",") if name}
+        heard = Heard.read("" if last is None or message.mark else last.fields.get("heard", ""))
         quiet = True
-        for action, condition in list(self._steps(message.event, held)):
+        for action, condition in list(self._steps(message.event, held, heard)):
             await self._enqueue("/v2/enqueue", self._alert(message, action, condition))
             quiet = False
             if action == "trigger":
@@ -105,14 +95,14 @@ class Sink:
                 held.discard(condition)
         if quiet or message.event.kind is Kind.TASK_SUCCEEDED:
             await self._enqueue("/v2/change/enqueue", self._change(message))
-        return Receipt({"open": ",".join(sorted(held))} if not message.mark else {})
+        return Receipt({"open": ",".join(sorted(held)), "heard": heard.after(message.event).text} if not message.mark else {})
 
-    def _steps(self, event: Event, held: set[str]) -> Iterator[tuple[Action, str]]:
-        for condition in ENDS.get(event.kind, ()):
-            # Whether a cluster's outage was told by us is not always known; to resolve what is not open does no harm.
-            if condition in held or event.kind is Kind.CLUSTER_RECOVERED:
+    def _steps(self, event: Event, held: set[str], heard: Heard) -> Iterator[tuple[Action, str]]:
+        for condition in heard.ended(event):
+            # Whether an outage was told by us is not always known; to resolve what is not open does no harm.
+            if condition in held or event.kind in {Kind.CLUSTER_RECOVERED, Kind.SINK_RECOVERED}:
                 yield "resolve", condition
-        if opened := OPENS.get(event.kind):
+        if opened := heard.opened(event):
             yield "trigger", opened
         if event.kind is Kind.TASK_RETRIED and "failure" in held:
             yield "acknowledge", "failure"
@@ -138,8 +128,9 @@ class Sink:
 
     def _payload(self, message: Message) -> dict[str, Any]:
         mark = f"[{message.mark}] " if message.mark else ""
+        said = " ".join((f"{mark}{message.title}: {message.summary}", *self._words.remarks(message)))
         return {
-            "summary": one_line(f"{mark}{message.title}: {message.summary}", SUMMARY),
+            "summary": one_line(said, SUMMARY),
             "source": one_line(message.event.cluster.id, 255) or "-",
             "timestamp": iso(message.event.time),
             "custom_details": payload(message.event),

@@ -105,6 +105,7 @@ async def post(
     *,
     mask: "Mask",
     tls: ssl.SSLContext | None = None,
+    method: str = "POST",
 ) -> Answer:
     """Send ``body`` once, follow nothing, and give back the answer whatever its status.
 
@@ -113,7 +114,9 @@ async def post(
     """
     payload = _Body(body, content_type=headers["Content-Type"])
     try:
-        async with session.post(url, data=payload, headers=headers, ssl=tls or True, allow_redirects=False) as response:
+        async with session.request(
+            method, url, data=payload, headers=headers, ssl=tls or True, allow_redirects=False
+        ) as response:
             return Answer(
                 status=response.status,
                 excerpt=mask(await _beginning(response), QUOTED),

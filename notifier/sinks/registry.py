@@ -23,7 +23,7 @@ GROUP = "notifier.sinks"
 BUILT_IN = "built in"
 _NO_SINKS = frozenset(
     {
-        *("contract", "registry", "conformance", "posting", "pace", "desk"),
+        *("contract", "registry", "conformance", "posting", "pace", "desk", "alertmanager_silences"),
         *("email_letter", "email_words", "smtp"),
         *("slack_blocks", "slack_board", "slack_calls", "slack_card", "slack_channel", "slack_socket", "slack_talk"),
     }
@@ -105,6 +105,12 @@ def available() -> list[SinkType | Broken]:
         except _Unusable as error:
             found.append(Broken(name, origin, str(error)))
     return found
+
+
+def offers(kind: SinkType) -> tuple[str, ...]:
+    """What the sinks of a type can do besides telling: ``merges``, ``checks``, ``keeps``; see ``contract``."""
+    besides = {"merges": "patience", "checks": "check", "keeps": "keep"}
+    return tuple(word for word, method in besides.items() if callable(getattr(kind.sink, method, None)))
 
 
 def _offered() -> dict[str, tuple[str, Callable[[], object]]]:

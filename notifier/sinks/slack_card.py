@@ -295,7 +295,7 @@ class Card:
 
     def _foot(self, message: Message) -> str:
         event = message.event
-        parts = [escaped(f"{event.cluster.region} · {event.cluster.project}", 150)]
+        parts = [escaped(" · ".join(filter(None, (event.cluster.region, event.cluster.project))), 150)]
         if event.task is not None:
             parts.append(self.say("task", id=escaped(event.task.id, NAME)))
             if not _said_above(event) and not _speaks_up(event):

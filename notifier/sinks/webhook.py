@@ -161,7 +161,9 @@ def body(message: Message) -> bytes:
         data |= {"reminder": message.reminder, "summary": message.summary}
     if message.mark:
         data["summary"] = f"[{message.mark}] {data['summary']}"
-    parts = ("huaweicloud", cluster.region, cluster.project_id, "css", "clusters", cluster.id)
+    parts: tuple[str, ...] = ("huaweicloud", cluster.region, cluster.project_id, "css", "clusters", cluster.id)
+    if event.sink is not None:
+        parts = (cluster.name,)
     envelope: dict[str, object] = {
         "specversion": "1.0",
         "id": webhook_id(message),

@@ -85,10 +85,13 @@ class Knowledge(Session):
             waiting.saved.append({"old_key": cluster.key, "old_version": version, **row})
         changed = {key: state for key, state in known.tasks.items() if before.tasks.get(key) is not state}
         waiting.tasks += _task_rows(cluster, changed, now)
-        events, deliveries = planned
+        self._add(*planned, now)
+        return version + 1
+
+    def _add(self, events: Sequence[Event], deliveries: Sequence[Planned], now: float) -> None:
+        waiting = self._put_off = self._put_off or _PutOff()
         waiting.events += [_event_row(event) for event in events]
         self.owe(deliveries, now)
-        return version + 1
 
     def owe(self, deliveries: Sequence[Planned], now: float) -> None:
         """Owe deliveries of events that are stored, or are with this transaction."""

@@ -14,7 +14,7 @@ from notifier.domain.holding import Merge
 from notifier.domain.message import Receipt
 from notifier.store import codec, schema
 from notifier.store.errors import Fenced
-from notifier.store.rows import Along, Claim, State
+from notifier.store.rows import Along, Claim, Held, State
 from notifier.store.session import Session, moment
 
 LATE = 600.0
@@ -228,6 +228,33 @@ class Lanes(Session):
         free = case((table.c.lease_until > table.c.next_at, table.c.lease_until), else_=table.c.next_at)
         due = self._run(select(func.min(free)).where(table.c.sink == sink, table.c.next_at.is_not(None))).scalar()
         return None if due is None else float(due)
+
+    def hold(self, sink: str, owner: str, field: str, *, lease: float, now: float) -> list[Held]:
+        """Take every free lane of a sink whose newest receipt has a field, for ``lease`` seconds, as `claim` does."""
+        table, instant = schema.lane, self.now(now)
+        # The receipt is JSON of texts: a quotation mark within one would be escaped.
+        named = table.c.receipt.like(f'%"{field}":%')
+        free = (
+            select(table.c.id, table.c.epoch, table.c.receipt)
+            .where(table.c.sink == sink, named, table.c.lease_until <= instant)
+            .order_by(table.c.id)
+            .with_for_update(skip_locked=True)
+        )
+        lanes = self._run(free).all()
+        if lanes:
+            self._run(
+                update(table)
+                .where(table.c.id == bindparam("lane_id"))
+                .values(owner=owner, epoch=table.c.epoch + 1, lease_until=instant + lease),
+                [{"lane_id": lane.id} for lane in lanes],
+            )
+        return [Held(lane.id, lane.epoch + 1, Receipt(codec.receipt.validate_json(lane.receipt))) for lane in lanes]
+
+    def let_go(self, held: Sequence[Held]) -> None:
+        """End the leases of lanes that were held; one that somebody else has taken since is left to them."""
+        table = schema.lane
+        for each in held:
+            self._run(update(table).where(table.c.id == each.lane, table.c.epoch == each.epoch).values(lease_until=0.0))
 
     def hasten(self, sink: str, now: float) -> int:
         """Make every lane of a sink that waits after a failure due now, because the sink works again; how many."""

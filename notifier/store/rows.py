@@ -72,6 +72,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A lane that is held while its newest receipt is looked after; ``epoch`` is its fence, as in `Claim`."""
+
+    lane: str
+    epoch: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
 class SinkState:
     """Whether a sink is left alone, since it fails. ``paused_until`` None with ``paused``: until a person acts."""
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0006"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 STRIDE = 10_000
@@ -145,6 +145,9 @@ sink = Table(
     Column("reason", String),
     Column("detail", Text),
     Column("next_send", Double, nullable=False, server_default="0"),
+    Column("failing_since", Double),
+    Column("failing_told", Boolean, nullable=False, server_default=false()),
+    Column("sequence", Integer, nullable=False, server_default="0"),
 )
 
 silence = Table(

@@ -7,7 +7,8 @@ from notifier.store.keepsakes import Keepsakes
 from notifier.store.replicas import Replicas
 from notifier.store.silences import Silences
 from notifier.store.sinks import Sinks
+from notifier.store.standings import Standings
 
 
-class Transaction(Conditions, Histories, Sinks, Replicas, Silences, Inquiries, Keepsakes):
+class Transaction(Conditions, Standings, Histories, Sinks, Replicas, Silences, Inquiries, Keepsakes):
     """All that can be done with the store. Moments are seconds since 1970; PostgreSQL judges leases by its own clock."""

@@ -119,6 +119,7 @@ def test_help_is_there_for_every_command() -> None:
         "explain",
         "routes",
         "silence",
+        "sinks",
     ]
     for command in ([], *([name] for name in commands)):
         found = subprocess.run([sys.executable, "-m", "notifier", *command, "--help"], capture_output=True, text=True, check=True)
@@ -229,6 +230,7 @@ async def test_test_sends_marked_samples(tmp_path: Path) -> None:
     assert code == 0, err
     assert "TEST" in out
     assert "task.failed: delivered" in err
+    assert "samples arrived." in err
     code, _, err = await notifier("test", "consol", "-c", str(path))
     assert code == 2
     assert "there is no sink 'consol'" in err

@@ -175,7 +175,7 @@ def test_the_endpoints_of_regions_are_asked_for_only_where_none_is_given(tmp_pat
 
 def test_the_example_is_good_with_the_real_sinks() -> None:
     settings = load(EXAMPLE, sink_settings=lambda name: registry.load(name).settings, environ=EXAMPLE_ENVIRON)
-    assert [sink.type for sink in settings.sinks] == ["console", "webhook", "slack", "pagerduty", "email"]
+    assert [sink.type for sink in settings.sinks] == ["console", "webhook", "slack", "pagerduty", "alertmanager", "email"]
     assert settings.warnings == ()
 
 

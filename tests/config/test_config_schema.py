@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from notifier.config import json_schema
 from notifier.config.reading import parse
 from notifier.config.tree import plain
-from notifier.sinks import console, email, pagerduty, slack, webhook
+from notifier.sinks import alertmanager, console, email, pagerduty, slack, webhook
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "notifier.example.yaml"
 FAKES = Draft202012Validator(json_schema(TYPES))
@@ -33,6 +33,7 @@ def test_good_files_are_good(text: str) -> None:
 
 def test_the_example_is_good() -> None:
     built_in = {"console": console, "webhook": webhook, "slack": slack, "email": email, "pagerduty": pagerduty}
+    built_in["alertmanager"] = alertmanager
     real = Draft202012Validator(json_schema({name: module.Settings for name, module in built_in.items()}))
     assert errors(EXAMPLE.read_text(), real) == []
     assert errors(EXAMPLE.read_text().replace("type: webhook", "type: webhok"), real) == ["$.sinks.hook"]

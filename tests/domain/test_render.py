@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.domain.model import Action, Cluster, Eta, Event, Kind, Nodes, Outage, Severity, Stage, TaskFacts, Timing
-from notifier.domain.render import LATE, facts, iso, payload, render, summary, title
+from notifier.domain.model import Action, Cluster, Eta, Event, Kind, Nodes, Outage, Severity, SinkFacts, Stage, TaskFacts, Timing
+from notifier.domain.render import LATE, iso, payload, render
 from notifier.domain.samples import samples
+from notifier.domain.words import Words
 
+WORDS = Words()
+title, summary, facts = WORDS.title, WORDS.summary, WORDS.facts
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 CLUSTER = Cluster("c-1", "search-prod", "cn-north-4", "prod-beijing", "p-1", {"env": "prod"})
 TASK = TaskFacts(
@@ -31,11 +34,12 @@ TASK = TaskFacts(
 )
 BARE_TASK = replace(TASK, started_at=None, nodes=Nodes(0, (), ()), target=None, fail_message=None, current_node=None, stages=())
 STAGE = Stage(4, "Node replacement", "SUCCESS", "words", NOW, NOW + timedelta(seconds=95))
+SINK = SinkFacts("team", NOW - timedelta(hours=2), "refused", "HTTP 401", waiting=7, lost=0)
 OUTAGE = Outage(NOW - timedelta(minutes=7), "server", "HTTP 503")
 
 
 def event(kind: Kind, **changed: Any) -> Event:
-    of_cluster = kind.value.startswith("cluster.")
+    of_cluster = kind.value.startswith(("cluster.", "sink."))
     full = Event(
         id="e-1",
         kind=kind,
@@ -47,7 +51,8 @@ def event(kind: Kind, **changed: Any) -> Event:
         node="n2" if kind.value.startswith(("node.", "stage.")) else None,
         stage=STAGE if kind.value.startswith("stage.") else None,
         progress=None if of_cluster else 0.41,
-        outage=OUTAGE if of_cluster else None,
+        outage=OUTAGE if kind.value.startswith("cluster.") else None,
+        sink=SINK if kind.value.startswith("sink.") else None,
     )
     return replace(full, **changed)
 
@@ -81,11 +86,31 @@ CHOICE = "Someone must choose: retry or terminate."
         (Kind.STAGE_FAILED, "stage FAILED", "Node n2: stage 4 “Node replacement” failed after 1 min 35 s: disk full."),
         (Kind.CLUSTER_UNREACHABLE, "cannot be watched", "No data since 2026-03-01 09:53:00 UTC (server: HTTP 503)."),
         (Kind.CLUSTER_RECOVERED, "is watched again", "Data again, after 7 min without."),
+        (
+            Kind.SINK_FAILING,
+            "sink team FAILS",
+            "Sink team cannot be told anything since 2026-03-01 08:00:00 UTC (refused: HTTP 401). 7 message(s) wait for it.",
+        ),
     ],
 )
 def test_every_kind_has_its_words(kind: Kind, headline: str, line: str) -> None:
     assert title(event(kind)) == f"search-prod: {headline}"
     assert summary(event(kind)) == line
+
+
+@pytest.mark.parametrize(
+    ("waiting", "lost", "said"),
+    [
+        (0, 0, ""),
+        (3, 0, " 3 message(s) waited and follow now; what is old is merged, task by task."),
+        (0, 2, " 2 were given up."),
+    ],
+)
+def test_a_sink_that_works_again_says_what_it_owes(waiting: int, lost: int, said: str) -> None:
+    facts = replace(SINK, reason=None, detail=None, waiting=waiting, lost=lost)
+    it = event(Kind.SINK_RECOVERED, sink=facts)
+    assert title(it) == "search-prod: sink team works again"
+    assert summary(it) == f"Sink team works again, after 2 h.{said}"
 
 
 def test_a_task_found_running_is_not_said_to_have_started() -> None:
@@ -105,7 +130,7 @@ def test_an_az_migration_is_called_one() -> None:
 @pytest.mark.parametrize("task", [TASK, BARE_TASK, None], ids=["full", "bare", "no task"])
 def test_what_is_absent_is_left_out_and_not_called_none(kind: Kind, task: TaskFacts | None) -> None:
     node = "n1" if kind.value.startswith(("node.", "stage.")) else None
-    it = event(kind, task=task, progress=None, stage=None, outage=None, node=node)
+    it = event(kind, task=task, progress=None, stage=None, outage=None, node=node, sink=None)
     words = " ".join([title(it), summary(it), *(f"{label} {value}" for label, value in facts(it))])
     assert "None" not in words
     assert "  " not in words
@@ -181,7 +206,7 @@ def test_old_news_is_said_to_be_old(age: timedelta, late_by: timedelta | None) -
 SHAPE = {
     "": [
         *("id", "kind", "severity", "sequence", "time", "observed", "observed_at", "catch_up", "summary"),
-        *("cluster", "task", "node", "stage", "progress", "eta", "outage", "timing"),
+        *("cluster", "task", "node", "stage", "progress", "eta", "outage", "timing", "sink"),
     ],
     "cluster": ["id", "name", "labels", "region", "project"],
     "task": [
@@ -193,16 +218,17 @@ SHAPE = {
     "eta": ["earliest", "latest", "basis"],
     "outage": ["since", "reason", "detail"],
     "timing": ["since", "lasted", "unseen", "usual", "basis", "until", "share", "fits"],
+    "sink": ["name", "since", "reason", "detail", "waiting", "lost"],
 }
 """The contract of the webhook's ``data``: fields may be added here, none may go."""
 
 
 def test_the_body_holds_every_field_of_the_contract() -> None:
-    it = event(Kind.STAGE_FAILED, eta=Eta(NOW, NOW + timedelta(hours=1), "2 finished nodes"), outage=OUTAGE)
+    it = event(Kind.STAGE_FAILED, eta=Eta(NOW, NOW + timedelta(hours=1), "2 finished nodes"), outage=OUTAGE, sink=SINK)
     it = replace(it, timing=Timing(NOW, 60.0))
     body = json.loads(json.dumps(payload(it)))
     assert list(body) == SHAPE[""]
-    for part in ("cluster", "task", "stage", "eta", "outage", "timing"):
+    for part in ("cluster", "task", "stage", "eta", "outage", "timing", "sink"):
         assert list(body[part]) == SHAPE[part]
     assert list(body["task"]["nodes"]) == SHAPE["nodes"]
     assert list(body["task"]["stages"][0]) == SHAPE["stage"]
@@ -219,10 +245,10 @@ def test_the_body_holds_every_field_of_the_contract() -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_absent_things_are_null_in_the_body_and_never_missing(kind: Kind) -> None:
-    bare = event(kind, task=None, node=None, stage=None, progress=None, outage=None)
+    bare = event(kind, task=None, node=None, stage=None, progress=None, outage=None, sink=None)
     body = json.loads(json.dumps(payload(bare)))
     assert list(body) == SHAPE[""]
-    assert [body[name] for name in ("task", "node", "stage", "progress", "eta", "outage")] == [None] * 6
+    assert [body[name] for name in ("task", "node", "stage", "progress", "eta", "outage", "sink")] == [None] * 7
     assert body["severity"] == kind.severity.word
 
 
@@ -242,6 +268,7 @@ def test_a_subject_and_a_thread_are_paths() -> None:
     assert (event(Kind.TASK_FAILED).subject, event(Kind.TASK_FAILED).thread) == ("tasks/t-1", "p-1/c-1/UPGRADING/t-1")
     assert event(Kind.NODE_FAILED).subject == "tasks/t-1/nodes/n2"
     assert (event(Kind.CLUSTER_RECOVERED).subject, event(Kind.CLUSTER_RECOVERED).thread) == ("", "p-1/c-1")
+    assert (event(Kind.SINK_FAILING).subject, event(Kind.SINK_FAILING).thread) == ("sinks/team", "sinks/team")
 
 
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -11,10 +11,11 @@ from notifier.domain.expectation import History, Outlook, sample
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Cluster, Event, Kind, Snapshot, Stage, Status, Task
 from notifier.domain.outage import unreachable
-from notifier.domain.render import facts, payload, summary
+from notifier.domain.render import payload, summary
 from notifier.domain.stall import StallRule, usual
 from notifier.domain.timekeeping import Ended, Limits, Timed, keep_time
 from notifier.domain.window import Window
+from notifier.domain.words import Words
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 CLUSTER = Cluster("c-1", "search-prod", "cn-north-4", "prod", "p-1")
@@ -77,12 +78,12 @@ def test_where_nothing_is_known_a_stage_may_take_long_and_data_migration_longer(
     assert stalled.timing is not None
     assert (stalled.timing.lasted, stalled.timing.usual) == (180 * 60.0, None)
     assert "nothing is known of its like yet" in summary(stalled)
-    assert "indices.recovery.max_bytes_per_sec" in dict(facts(stalled))["What can be done"]
+    assert "indices.recovery.max_bytes_per_sec" in dict(Words().facts(stalled))["What can be done"]
     keeper = Keeper()
     keeper.look(0, OFFLINE)
     assert keeper.look(44, OFFLINE) == []
     (stalled,) = keeper.look(45, OFFLINE)
-    assert "Jobs, View Progress" in dict(facts(stalled))["What can be done"]
+    assert "Jobs, View Progress" in dict(Words().facts(stalled))["What can be done"]
 
 
 def test_what_others_took_says_what_is_usual() -> None:
@@ -208,7 +209,10 @@ def test_the_limit_of_data_migration_is_warned_of_three_times() -> None:
     assert kinds(told) == [Kind.TASK_DEADLINE_NEAR] * 3
     assert [event.timing and event.timing.share for event in told] == [50, 75, 90]
     assert [(event.time - NOW) / timedelta(hours=1) for event in told] == [24, 36, 44]
-    assert "has used 50 % of its limit of 48 h; at 2026-03-03 08:00 UTC Huawei gives up and the upgrade fails" in summary(told[0])
+    said = (
+        f"its limit of 48 h: off node {NODES[0]} it has used 50 %; at 2026-03-03 08:00 UTC Huawei gives up and the upgrade fails"
+    )
+    assert said in summary(told[0])
     late = Keeper(Limits(None))
     late.look(46 * 60, MIGRATING)  # Found under way: only the mark that counts is told.
     assert [event.timing.share for event in late.timed.events if event.timing] == [90]

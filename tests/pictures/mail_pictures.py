@@ -15,7 +15,6 @@ from email.message import EmailMessage
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from notifier.domain import render
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample, samples
 from notifier.domain.words import Words
@@ -33,12 +32,8 @@ def browser() -> str | None:
 
 def html(words: Words) -> str:
     """The mail of a failure that was told late, along with what came before it."""
-    news = sample(Kind.TASK_FAILED, mark=None)
     message = replace(
-        news,
-        title=render.title(news.event),
-        summary=words.summary(news.event),
-        facts=render.facts(news.event),
+        sample(Kind.TASK_FAILED, mark=None, words=words),
         earlier=tuple(told.event for told in samples()[3:6]),
         late_by=timedelta(minutes=12),
     )

@@ -72,10 +72,11 @@ def test_a_task_is_one_thread_with_one_subject() -> None:
 
 
 def test_what_is_told_of_the_cluster_is_another_thread() -> None:
-    about_cluster = {str(mail(message)["In-Reply-To"]) for message in STORY if message.event.task is None}
+    about_cluster = {str(mail(message)["In-Reply-To"]) for message in STORY if message.event.outage}
     about_task = {str(mail(message)["In-Reply-To"]) for message in STORY if message.event.task}
     assert len(about_cluster) == len(about_task) == 1
     assert about_cluster != about_task
+    assert str(mail(sample(Kind.SINK_FAILING, mark=None))["Subject"]) == "[css] notifier: does sink sample-sink work?"
     assert str(mail(sample(Kind.CLUSTER_UNREACHABLE, mark=None))["Subject"]) == "[css] sample-cluster: is it being watched?"
 
 
@@ -235,19 +236,29 @@ def test_of_very_many_earlier_events_the_last_are_listed() -> None:
 
 def test_chinese() -> None:
     words = Words(language="zh", zone=ZoneInfo("Asia/Shanghai"))
-    message = replace(sample(Kind.TASK_FAILED, mark=None), late_by=timedelta(hours=1), earlier=(STORY[0].event,))
+    news = sample(Kind.TASK_FAILED, mark=None, words=words)
+    message = replace(news, late_by=timedelta(hours=1), earlier=(STORY[0].event,))
     sent = letter(message, None, replace(SENDER, words=words))
     assert sent.subject == "sample-cluster：升级到 7.10.2_22.5.1_1230"  # noqa: RUF001 - as Chinese is written
     text, html = parts(message, replace(SENDER, words=words))
     assert '<html lang="zh-CN">' in html
     for part in (text, html):
-        for said in ("严重", "节点", "已完成 1 / 3", "另有 1 个节点", "此前的消息", "在发现 1 h 后才送达", "14:35:00 CST"):
+        for said in (
+            "严重",
+            "节点",
+            "已完成 1 / 3",
+            "另有 1 个节点",
+            "此前的消息",
+            "在发现 1 小时后才送达",
+            "14:35:00 CST",
+            "升级失败",
+        ):
             assert said in part
 
 
 def test_every_phrase_has_the_same_names_in_both_languages() -> None:
     names = {name: f"<{name}>" for name in ("target", "cluster", "work", "mark", "span", "count", "done", "total", "percent")}
-    names |= {name: f"<{name}>" for name in ("earliest", "latest", "basis", "sender", "event")}
+    names |= {name: f"<{name}>" for name in ("earliest", "latest", "basis", "sender", "event", "sink")}
     for english, chinese in _WORDS.values():
         used = [{name for name in names if f"<{name}>" in text.format(**names)} for text in (english, chinese)]
         assert used[0] == used[1]

@@ -192,7 +192,7 @@ def test_the_text_says_what_is_to_be_known_of_the_telling() -> None:
     ]
     assert lines[6] == f"… and {MOST_EARLIER} more"
     assert len(lines) == 7 + MOST_EARLIER + 2
-    assert "延迟 3 h 送达。" in text_of(message, Words(language="zh"))
+    assert "延迟 3 小时送达。" in text_of(message, Words(language="zh"))
     assert text_of(NEWS, Words()).splitlines()[1:] == ["2026-03-01 06:35:00 UTC", f"id {NEWS.id}"]
 
 

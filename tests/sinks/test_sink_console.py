@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from notifier.domain.errors import DeliveryError, Outcome, Scope
 from notifier.domain.model import Kind
 from notifier.domain.render import payload
 from notifier.domain.samples import sample
+from notifier.domain.words import Words
 from notifier.outbound import open_session
 from notifier.sinks.console import Settings, Sink, as_json, as_text
 from notifier.sinks.contract import Surroundings
@@ -32,24 +34,24 @@ async def say(**settings: str) -> None:
 
 
 def test_a_line_says_when_how_bad_where_and_what() -> None:
-    assert as_text(sample(Kind.NODE_COMPLETED, mark=None), colour=False) == (
+    assert as_text(sample(Kind.NODE_COMPLETED, mark=None), Words(), colour=False) == (
         "2026-03-01 05:30:00Z  ● info      sample-cluster  Node css-sample-ess-esn-1-1 completed (1 of 3 nodes, 33%)."
     )
 
 
 def test_a_line_says_what_is_to_be_known_about_the_telling() -> None:
     message = replace(FAILED, mark="DRILL", late_by=timedelta(hours=2, seconds=5.5), skipped=3, may_repeat=True)
-    line = as_text(message, colour=False)
+    line = as_text(message, Words(), colour=False)
     assert "  [DRILL]  ‼ critical  " in line
-    assert line.endswith("(late by 2:00:05; 3 before this were given up; may be a repeat)")
+    assert line.endswith("(Told 2 h 5 s late. 3 earlier message(s) never arrived. May be a repeat.)")
 
 
 @pytest.mark.parametrize("kind", list(Kind), ids=str)
 def test_severity_is_a_word_and_a_symbol_and_never_colour_alone(kind: Kind) -> None:
-    plain = as_text(sample(kind), colour=False)
+    plain = as_text(sample(kind), Words(), colour=False)
     assert kind.severity.word in plain
     assert "\x1b" not in plain
-    coloured = as_text(sample(kind), colour=True)
+    coloured = as_text(sample(kind), Words(), colour=True)
     assert coloured.count("\x1b[") == 2
     assert kind.severity.word in coloured
 
@@ -58,11 +60,18 @@ def test_severity_is_a_word_and_a_symbol_and_never_colour_alone(kind: Kind) -> N
 def test_no_text_of_a_stranger_reaches_the_terminal_as_a_control(name: str, summary: str) -> None:
     event = replace(FAILED.event, cluster=replace(FAILED.event.cluster, name=name))
     message = replace(FAILED, event=event, summary=summary)
-    assert len(as_text(message, colour=False).splitlines()) == 1
-    for line in (as_text(message, colour=False), as_json(message)):
+    assert len(as_text(message, Words(), colour=False).splitlines()) == 1
+    for line in (as_text(message, Words(), colour=False), as_json(message)):
         line.encode()
         assert not any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in line)
         assert not set(line) & set("\u202e\u2066\u2028\u2029")
+
+
+def test_it_speaks_the_language_and_the_zone_of_its_reader() -> None:
+    words = Words("zh", ZoneInfo("Asia/Shanghai"))
+    line = as_text(replace(sample(Kind.TASK_FAILED, words=words), late_by=timedelta(hours=2)), words, colour=False)
+    assert line.startswith("2026-03-01 14:35:00+08:00  [TEST]  ‼ critical  sample-cluster  升级失败")
+    assert line.endswith("(延迟 2 小时送达。)")
 
 
 def test_json_is_the_payload_and_how_it_was_told() -> None:

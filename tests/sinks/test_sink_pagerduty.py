@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jsonschema
@@ -13,13 +15,21 @@ from aiohttp import web
 from pydantic import ValidationError
 from sink_receivers import Hook, hook
 
+from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Kind
+from notifier.domain.model import Action, Cluster, Kind, Snapshot, Task
+from notifier.domain.plan import Audience
+from notifier.domain.render import render
+from notifier.domain.routing import Matcher, Route
 from notifier.domain.samples import sample
+from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.outbound import open_session
 from notifier.sinks.contract import Surroundings
-from notifier.sinks.pagerduty import LARGEST, Settings, Sink, dedup_key
+from notifier.sinks.pagerduty import LARGEST, Settings, Sink, dedup_key, judged
+from notifier.sinks.posting import Answer
+from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -123,6 +133,53 @@ async def test_a_cluster_that_is_watched_again_resolves_its_outage_even_if_the_r
     assert said(receiver) == [("trigger", "unreachable"), ("resolve", "unreachable")]
 
 
+async def test_a_failure_that_is_sent_again_after_its_end_opens_nothing() -> None:
+    async with duty() as (sink, receiver):
+        last = await told(sink, Kind.TASK_STARTED, Kind.TASK_SUCCEEDED)  # the failure between them was given up
+        await told(sink, Kind.TASK_FAILED, Kind.TASK_STALLED, last=last)
+    assert [action for action, _ in said(receiver)] == ["change"] * 4
+
+
+async def test_a_failure_that_is_sent_again_while_it_lasts_is_opened() -> None:
+    async with duty() as (sink, receiver):
+        last = await told(sink, Kind.TASK_STALLED, Kind.NODE_FAILED)
+        await told(sink, Kind.TASK_FAILED, last=last)
+    assert said(receiver) == [("trigger", "stall"), ("change", ""), ("resolve", "stall"), ("trigger", "failure")]
+
+
+async def test_a_crash_before_the_answer_was_noted_reopens_nothing() -> None:
+    store, now = Store("sqlite://").open(), datetime.now(UTC)
+    cluster = Cluster("c1", "search", "cn-north-4", "prod", "p1")
+    audience = Audience([Route(Matcher(), ("oncall",))])
+
+    def story(tx: Transaction) -> None:
+        known, version = tx.known(cluster)
+        for status in (None, "RUNNING", "FAILED", "SUCCESS"):
+            tasks = () if status is None else (Task("t1", status, 1 if status != "SUCCESS" else 2, ("n1",)),)
+            step = diff(known, Snapshot(cluster, Action.UPGRADING, tasks), now)
+            tx.save(cluster, (known, version), step.known, (step.events, audience.plan(step.events, now)), now.timestamp())
+            known, version = tx.known(cluster)
+
+    await store.transact(story)
+    async with duty() as (sink, receiver):
+        while not [each for each in said(receiver) if each == ("trigger", "failure")]:
+            # A process that dies between the answer and its note: the lease ends, nothing was settled.
+            (claim,) = await store.transact(lambda tx: tx.claim("oncall", "dead", 1, lease=-1.0, now=now.timestamp()))
+            message = render(claim.event, delivery_id=claim.delivery, attempt=1, may_repeat=False, skipped=0, now=now)
+            receipt = await sink.send(message, claim.last)
+            if claim.event.kind is not Kind.TASK_FAILED:
+                await store.transact(partial(Transaction.delivered, claim=claim, receipt=receipt, now=now.timestamp()))
+        dispatcher = Dispatcher([Outlet(OutletSettings("oncall", timeout=2.0), sink, store, "alive")])
+        dispatcher.start()
+        async with asyncio.timeout(20):
+            while ("resolve", "failure") not in said(receiver):  # noqa: ASYNC110 - what the receiver has heard
+                await asyncio.sleep(0.01)
+        await dispatcher.stop(2.0)
+    store.close()
+    alerts = [each for each in said(receiver) if each[1] == "failure" and each[0] != "acknowledge"]
+    assert alerts == [("trigger", "failure"), ("trigger", "failure"), ("resolve", "failure")]
+
+
 async def test_a_restart_knows_what_is_open() -> None:
     async with duty() as (sink, receiver):
         last = await told(sink, Kind.TASK_FAILED)
@@ -145,6 +202,14 @@ async def test_a_test_touches_no_real_incident() -> None:
     assert receipt.fields == {}
     assert said(receiver)[1] == ("change", "")
     assert json.loads(receiver.posts[2].body)["payload"]["severity"] == "info"
+
+
+async def test_news_that_comes_late_says_so() -> None:
+    async with duty() as (sink, receiver):
+        await sink.send(replace(sample(Kind.TASK_FAILED, mark=None), late_by=timedelta(hours=2), skipped=3), None)
+    said(receiver)
+    summary = json.loads(receiver.posts[0].body)["payload"]["summary"]
+    assert summary.endswith("retry or terminate. Told 2 h late. 3 earlier message(s) never arrived.")
 
 
 async def test_what_is_too_large_is_told_without_its_details() -> None:
@@ -187,6 +252,16 @@ async def test_every_answer_has_a_meaning(status: int, body: str, outcome: Outco
     error = failure.value
     assert (error.outcome, error.reason, error.scope) == (outcome, reason, scope)
     assert error.retry_after == (120.0 if status == 429 else None)
+
+
+@pytest.mark.parametrize("excerpt", ["", "<html>", '{"status": "success"}', '{"status": "throttled"}', "null", '"success"'])
+def test_no_status_but_the_promised_one_with_the_promised_words_is_taken_for_a_yes(excerpt: str) -> None:
+    for status in range(100, 600):
+        error = judged(Answer(status, excerpt, None, None))
+        assert (error is None) == (status == 202 and "success" in excerpt and excerpt.startswith("{"))
+        if error is not None:
+            surely_not = error.outcome in {Outcome.RETRY, Outcome.REJECTED}
+            assert surely_not == (300 <= status < 600)
 
 
 async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() -> None:

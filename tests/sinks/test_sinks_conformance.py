@@ -20,7 +20,7 @@ from aiohttp.test_utils import TestServer
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from smtp_servers import LOGIN, OPS, PASSWORD, PostOffice, authority, post_office
 
-from notifier.sinks import apprise, console, email, pagerduty, slack, webhook
+from notifier.sinks import alertmanager, apprise, console, email, pagerduty, slack, webhook
 from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
 from notifier.sinks.contract import Surroundings
 
@@ -161,6 +161,34 @@ class TestPagerDuty(SinkConformance):
         server = TestServer(app, port=0)
         await server.start_server(shutdown_timeout=0.1, access_log=None)
         receiver = Receiver({"routing_key": self.secrets[0], "base_url": str(server.make_url("/")).rstrip("/")})
+        try:
+            yield receiver
+        finally:
+            with suppress(asyncio.CancelledError):
+                await server.close()
+
+
+class TestAlertmanager(SinkConformance):
+    sink_class = alertmanager.Sink
+    settings_class = alertmanager.Settings
+    secrets = ("canary-token",)
+
+    @asynccontextmanager
+    async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        async def answer(request: web.Request) -> web.Response:
+            alerts = await request.json()
+            if receiver.behaviour is Behaviour.FAILS:
+                return web.Response(status=503, text=request.headers["Authorization"])
+            if receiver.behaviour is Behaviour.HANGS:
+                await asyncio.Event().wait()
+            receiver.received.append(Received(await request.text(), str(sorted(alerts[-1]["labels"].items()))))
+            return web.Response()
+
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", answer)
+        server = TestServer(app, port=0)
+        await server.start_server(shutdown_timeout=0.1, access_log=None)
+        receiver = Receiver({"url": str(server.make_url("/")).rstrip("/"), "token": self.secrets[0]})
         try:
             yield receiver
         finally:

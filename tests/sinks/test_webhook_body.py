@@ -61,7 +61,7 @@ GOLDEN = """
    "stage": {"order": 0, "name": "Data migration", "status": "SUCCESS", "description": "moves data",
      "began_at": "2026-03-01T02:23:42Z", "ended_at": null},
    "progress": 0.41, "eta": {"earliest": "2026-03-01T03:00:00Z", "latest": "2026-03-01T04:00:00Z", "basis": "2 finished nodes"},
-   "outage": null, "timing": null, "mark": null}}
+   "outage": null, "timing": null, "sink": null, "mark": null}}
 """
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 import pytest
@@ -175,6 +176,20 @@ async def test_what_was_given_up_is_counted_until_something_arrives(store: Store
     assert (await _states(store))[:3] == [State.DEAD, State.DEAD, State.DELIVERED]
     [taken] = await store.transact(claim())
     assert (taken.event, taken.skipped) == (events[3], 0)
+
+
+async def test_lanes_whose_newest_receipt_has_a_field_can_be_held_and_are_claimed_by_nobody_meanwhile(store: Store) -> None:
+    await _owe(store, "a", "b", "c")
+    now = time.time()
+    kept, quoted, other = Receipt({"keep": "x"}), Receipt({"said": '"keep":'}), Receipt({"ts": "1"})
+    for taken, receipt in zip(await store.transact(claim(now=now)), (kept, quoted, other), strict=True):
+        await store.transact(partial(Transaction.delivered, claim=taken, receipt=receipt, now=now))
+    [held] = await store.transact(lambda tx: tx.hold("team", "me", "keep", lease=LEASE, now=now))
+    assert held.receipt == kept
+    assert held.lane not in {taken.lane for taken in await store.transact(claim(now=now))}
+    assert await store.transact(lambda tx: tx.hold("team", "another", "keep", lease=LEASE, now=now)) == []
+    await store.transact(lambda tx: tx.let_go([held]))
+    assert [taken.lane for taken in await store.transact(claim(now=now))] == [held.lane]
 
 
 async def test_when_a_sink_works_again_what_waited_is_due_at_once(store: Store) -> None:

@@ -1,0 +1,304 @@
+"""Prometheus Alertmanager, API v2: an alert for each condition that lasts, and a short one for whatever else it is told.
+
+A failed task, a stalled task and a cluster that cannot be watched are conditions. Each is an alert that fires until the event
+that ends it. Alertmanager keeps alerts in memory only and takes one to be over at its ``endsAt``: so that is set days ahead, and
+what lasts is posted again every minute (see `Lasting`). Labels are what an alert is known by; the receipt keeps them, so that an
+end finds its alert though the cluster has other labels by now.
+
+Guarantee: effectively once, since the same labels are the same alert. With several addresses, as a cluster of Alertmanagers wants
+it, one that accepts is enough. The API: github.com/prometheus/alertmanager, api/v2/openapi.yaml.
+"""
+
+import asyncio
+import json
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Annotated, Any, ClassVar, Self
+
+from aiohttp import encode_basic_auth
+from pydantic import BeforeValidator, Field, FilePath, SecretStr, field_validator, model_validator
+from yarl import URL
+
+from notifier.domain.conditions import Condition, Heard
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
+from notifier.domain.message import Message, Receipt
+from notifier.domain.model import Event
+from notifier.domain.plain_text import json_line, one_line
+from notifier.domain.render import iso
+from notifier.sinks.alertmanager_silences import SilenceNodes, Silencer
+from notifier.sinks.contract import KEEP, SinkSettings, Surroundings
+from notifier.sinks.posting import Answer, Mask, failure, post
+
+NAMES: Mapping[Condition, str] = {
+    Condition.FAILURE: "CssUpgradeFailed",
+    Condition.STALL: "CssUpgradeStalled",
+    Condition.UNREACHABLE: "CssClusterUnreachable",
+    Condition.SINK: "CssNotifierSinkFailing",
+}
+NEWS = "CssUpgradeNews"
+"""The name of an alert that no condition stands behind."""
+
+HEARD = "heard"
+"""The field of a receipt that remembers what was last said of each condition, so that nothing fires behind its end."""
+
+LASTS = timedelta(days=7)
+"""For how long an alert fires after our last word about it, should we fall silent."""
+
+NEWS_LASTS = timedelta(minutes=5)
+
+VALUE = 200
+"""Characters of a label's value."""
+
+ANNOTATION = 4000
+MOST_EARLIER = 10
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_ADDRESS = re.compile(r"https?://[^\s?#@]+")
+
+Alert = dict[str, Any]
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class Settings(SinkSettings):
+    """Where Alertmanager is, and what its routes shall see.
+
+    Attributes:
+        url: Without ``/api/v2``; a list names all members of a cluster.
+        labels: Added to every alert; these win over a cluster's own.
+        username: With ``password``, for basic authentication.
+        token: A bearer token instead.
+        ca_file: Certificates (PEM) to trust instead of the system's.
+        silence_nodes: Silence other alerts of a node while it is being worked on.
+    """
+
+    default_concurrency: ClassVar[int] = 4
+
+    url: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])] = Field(
+        min_length=1, max_length=10
+    )
+    labels: Mapping[str, str] = {}
+    username: str | None = Field(None, min_length=1)
+    password: SecretStr | None = None
+    token: SecretStr | None = None
+    ca_file: FilePath | None = None
+    silence_nodes: SilenceNodes | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ADDRESS.fullmatch(value) for value in values):
+            raise ValueError("must be an HTTP URL without user and query, such as http://alertmanager:9093")
+        return values
+
+    @field_validator("labels")
+    @classmethod
+    def _named(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
+        if not all(_LABEL.fullmatch(name) and name != "alertname" for name in labels):
+            raise ValueError("must have names of letters, digits and _, and leave alertname alone")
+        return labels
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password must be given together, or neither")
+        if self.username is not None and ":" in self.username:
+            raise ValueError("a username cannot hold a colon (RFC 7617)")
+        if self.username is not None and self.token is not None:
+            raise ValueError("there is a username and a token; give one of them")
+        return self
+
+
+class Sink:
+    """Fires alerts and ends them. The receipt holds those that fire, and the silences of the nodes in flight."""
+
+    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+        self._settings = settings
+        self._surroundings = surroundings
+        self._bases = [URL(url.rstrip("/")) for url in settings.url]
+        secrets = [secret.get_secret_value() for secret in (settings.password, settings.token) if secret is not None]
+        self._headers = {"Content-Type": "application/json"}
+        if settings.username is not None and settings.password is not None:
+            self._headers["Authorization"] = _basic(settings.username, settings.password)
+        elif settings.token is not None:
+            self._headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
+        self._mask = Mask([*secrets, *self._headers.get("Authorization", "").split()[1:]])
+        self._tls: ssl.SSLContext | None = None
+        self._silencer = None if settings.silence_nodes is None else Silencer(settings.silence_nodes, self._request)
+
+    async def __aenter__(self) -> Self:
+        if self._settings.ca_file is not None:
+            self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass  # the session is lent
+
+    async def send(self, message: Message, last: Receipt | None) -> Receipt:
+        """Fire what the event begins, end what it ends.
+
+        Raises:
+            DeliveryError: No Alertmanager has taken it, or a node could not be silenced. All of it may be told again.
+        """
+        now = datetime.now(UTC)
+        # A test, a drill or a replay has labels of its own and touches no real alert.
+        firing = {} if message.mark else _firing(message.progress or last)
+        heard = Heard.read("" if message.mark else _field(message.progress or last, HEARD))
+        over = [firing.pop(condition) for condition in heard.ended(message.event) if condition in firing]
+        at = min(message.event.time, now)
+        alerts = [{**alert, "endsAt": iso(max(_moment(alert) or at, at))} for alert in over]
+        condition = heard.opened(message.event)
+        if condition is None or message.mark:
+            alerts.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
+        else:
+            # What fires already keeps the labels that Alertmanager knows it by.
+            alert = firing.get(condition) or self._alert(message, NAMES[condition], now, LASTS)
+            firing[condition] = alert
+            alerts.append({**alert, "endsAt": iso(now + LASTS)})
+        await self._post(alerts)
+        remembered = {
+            KEEP: json_line(firing) if firing else "",
+            HEARD: heard.after(message.event).text if not message.mark else "",
+        }
+        fields = {name: text for name, text in remembered.items() if text}
+        if self._silencer is None or message.mark:
+            return Receipt(fields)
+        return await self._silencer.follow(message, message.progress or last, fields)
+
+    async def keep(self, receipts: Sequence[Receipt]) -> None:
+        """See `Lasting`.
+
+        Raises:
+            DeliveryError: No Alertmanager has taken it.
+        """
+        ends = iso(datetime.now(UTC) + LASTS)
+        alerts = [{**alert, "endsAt": ends} for receipt in receipts for alert in _firing(receipt).values()]
+        if alerts:
+            await self._post(alerts)
+        if self._silencer is not None:
+            await self._silencer.keep(receipts)
+
+    async def check(self) -> list[str]:
+        """See `Checkable`: whether each Alertmanager answers."""
+        wrong = []
+        for base in self._bases:
+            try:
+                answer = await self._ask(base, "GET", "/api/v2/status", b"")
+            except DeliveryError as error:
+                wrong.append(f"{base.host}: {error.detail}")
+                continue
+            if answer.status != 200 or not answer.excerpt.startswith("{"):  # noqa: PLR2004 - HTTP's own number
+                wrong.append(f"{base.host} does not answer as an Alertmanager does: {answer.words}")
+        return wrong
+
+    def _alert(self, message: Message, name: str, now: datetime, lasts: timedelta) -> Alert:
+        event = message.event
+        mark = f"[{message.mark}] " if message.mark else ""
+        labels = {_label(name): value for name, value in event.cluster.labels.items()}
+        labels |= {"severity": "info" if message.mark else event.severity.word, **_place(event)}
+        if name == NEWS or message.mark:
+            labels |= {"kind": event.kind.value, "node": event.node or "", "event": event.id, "mark": message.mark or ""}
+        labels |= {**self._settings.labels, "alertname": name}
+        annotations = {"summary": f"{mark}{message.title}", "description": message.summary, **self._remarks(message)}
+        return {
+            "labels": {name: text for name, value in labels.items() if (text := one_line(value, VALUE).strip())},
+            "annotations": {name: one_line(value, ANNOTATION) for name, value in annotations.items()},
+            "startsAt": iso(min(event.time, now)),
+            "endsAt": iso(now + lasts),
+            **({"generatorURL": self._surroundings.page} if self._surroundings.page else {}),
+        }
+
+    def _remarks(self, message: Message) -> Mapping[str, str]:
+        words = self._surroundings.words
+        found = {"remarks": " ".join(words.remarks(message)), "earlier": " ".join(words.earlier(message, MOST_EARLIER))}
+        return {name: text for name, text in found.items() if text}
+
+    async def _post(self, alerts: Sequence[Alert]) -> None:
+        answer = await self._request("POST", "/api/v2/alerts", json_line(alerts).encode(), everywhere=True)
+        if answer.excerpt:
+            # Alertmanager says nothing when it has taken them; what speaks is a proxy, or something else altogether.
+            raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
+
+    async def _request(self, method: str, path: str, body: bytes, *, everywhere: bool = False) -> Answer:
+        """The first good answer of an Alertmanager; ``everywhere``: all of them are told.
+
+        Raises:
+            DeliveryError: There is none.
+        """
+        if everywhere:
+            tries = await asyncio.gather(*(self._good(base, method, path, body) for base in self._bases))
+        else:
+            tries = []
+            for base in self._bases:
+                tries.append(await self._good(base, method, path, body))
+                if isinstance(tries[-1], Answer):
+                    break
+        answers = [each for each in tries if isinstance(each, Answer)]
+        if answers:
+            return answers[0]
+        # Where one of them may have taken it, nobody may say that surely none has.
+        errors = [each for each in tries if isinstance(each, DeliveryError)]
+        raise next((error for error in errors if error.outcome is Outcome.UNCERTAIN), errors[0])
+
+    async def _good(self, base: URL, method: str, path: str, body: bytes) -> Answer | DeliveryError:
+        try:
+            answer = await self._ask(base, method, path, body)
+        except DeliveryError as error:
+            return error
+        return failure(answer) or answer
+
+    async def _ask(self, base: URL, method: str, path: str, body: bytes) -> Answer:
+        url = URL(f"{base}{path}", encoded=True)
+        return await post(self._surroundings.session, url, body, self._headers, mask=self._mask, tls=self._tls, method=method)
+
+
+def _place(event: Event) -> dict[str, str]:
+    task = event.task
+    if event.sink is not None:
+        return {"sink": event.sink.name}
+    return {
+        "cluster": event.cluster.name,
+        "cluster_id": event.cluster.id,
+        "region": event.cluster.region,
+        "project": event.cluster.project,
+        "action": task.action.value if task else "",
+        "task": task.id if task else "",
+    }
+
+
+def _label(name: str) -> str:
+    """A label's name as Prometheus has them: ``team/name`` becomes ``team_name``."""
+    plain = re.sub("[^a-zA-Z0-9_]", "_", name)
+    return plain if _LABEL.fullmatch(plain) else f"_{plain}"
+
+
+def _field(receipt: Receipt | None, name: str) -> str:
+    return receipt.fields.get(name, "") if receipt else ""
+
+
+def _firing(receipt: Receipt | None) -> dict[str, Alert]:
+    """What the receipt says is firing, by condition; nothing where it is not one of ours."""
+    try:
+        found = json.loads(_field(receipt, KEEP) or "{}")
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: alert for name, alert in found.items() if isinstance(alert, dict) and _moment(alert) is not None}
+
+
+def _moment(alert: Alert) -> datetime | None:
+    try:
+        return datetime.fromisoformat(alert["startsAt"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _basic(username: str, password: SecretStr) -> str:
+
+    return encode_basic_auth(username, password.get_secret_value(), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The words that a configuration gives instead of ours: templates, tried before they are trusted, and fenced in."""

@@ -1,0 +1,64 @@
+"""Fallbacks: another sink, and no circle."""
+
+from pathlib import Path
+
+import pytest
+from config_files import MINIMAL, load_text, refused, told
+
+SINKS = (
+    MINIMAL
+    + """\
+sinks:
+  team: {type: plain, fallback: mail, fallback_after: 5m}
+  mail: {type: plain, fallback: pager}
+  pager: {type: plain}
+routes:
+  - {sinks: [team]}
+"""
+)
+
+
+def test_a_chain_that_ends_is_good_and_who_stands_in_needs_no_route(tmp_path: Path) -> None:
+    settings = load_text(tmp_path, SINKS)
+    assert [(sink.fallback, sink.fallback_after) for sink in settings.sinks] == [("mail", 300.0), ("pager", 600.0), (None, 600.0)]
+    assert [warning.what for warning in settings.warnings] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problems"),
+    [
+        (
+            "fallback: mail,",
+            "fallback: mial,",
+            ["8:33: sinks.team.fallback: there is no sink 'mial'; did you mean 'mail'?"],
+        ),
+        ("fallback: mail,", "fallback: nobody,", ["8:33: sinks.team.fallback: there is no sink 'nobody'; name one of sinks"]),
+        (
+            "fallback: mail,",
+            "fallback: team,",
+            ["8:33: sinks.team.fallback: leads back to this very sink; let the last of the chain have no fallback"],
+        ),
+        (
+            "pager: {type: plain}",
+            "pager: {type: plain, fallback: team}",
+            [
+                f"{line}: leads back to this very sink; let the last of the chain have no fallback"
+                for line in ("8:33: sinks.team.fallback", "9:33: sinks.mail.fallback", "10:34: sinks.pager.fallback")
+            ],
+        ),
+        (
+            "pager: {type: plain}",
+            "pager: {type: plain, fallback: mail}",
+            [
+                f"{line}: leads back to this very sink; let the last of the chain have no fallback"
+                for line in ("9:33: sinks.mail.fallback", "10:34: sinks.pager.fallback")
+            ],
+        ),
+    ],
+)
+def test_a_name_that_is_none_and_a_circle_are_errors(tmp_path: Path, old: str, new: str, problems: list[str]) -> None:
+    assert told(refused(tmp_path, SINKS.replace(old, new))) == problems
+
+
+def test_a_fallback_is_looked_for_though_there_are_no_sinks(tmp_path: Path) -> None:
+    assert [sink.fallback for sink in load_text(tmp_path, MINIMAL).sinks] == [None]

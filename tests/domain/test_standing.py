@@ -1,0 +1,92 @@
+"""When it is told that a sink fails, and that it works again: once each."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.model import NOTIFIER, Event, Kind
+from notifier.domain.plan import Audience
+from notifier.domain.routing import Matcher, Route, SeverityRange
+from notifier.domain.samples import sample
+from notifier.domain.standing import Backlog, Standing, failed, news, worked
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AFTER = 600.0
+DOWN = DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "HTTP 503")
+REFUSED = DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, "HTTP 401", scope=Scope.SINK)
+
+
+def later(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def test_a_sink_that_fails_for_a_while_is_not_news_and_then_it_is_once() -> None:
+    standing = failed(Standing(), DOWN, NOON, after=AFTER)
+    assert standing == Standing(NOON)
+    assert failed(standing, DOWN, later(599), after=AFTER) == standing
+    told = failed(standing, DOWN, later(600), after=AFTER)
+    assert told == Standing(NOON, told=True, sequence=1)
+    assert failed(told, REFUSED, later(9999), after=AFTER) == told
+
+
+@pytest.mark.parametrize("reason", [DeliveryReason.REFUSED, DeliveryReason.GONE, DeliveryReason.MISSING])
+def test_a_sink_that_refuses_us_or_is_gone_is_news_at_once(reason: DeliveryReason) -> None:
+    error = DeliveryError(Outcome.REJECTED, reason, "no", scope=Scope.SINK)
+    assert failed(Standing(), error, NOON, after=AFTER) == Standing(NOON, told=True, sequence=1)
+
+
+def test_a_short_failure_leaves_no_trace_and_a_told_one_is_told_to_be_over() -> None:
+    assert worked(Standing(NOON, sequence=4)) == Standing(sequence=4)
+    assert worked(Standing(NOON, told=True, sequence=5)) == Standing(sequence=6)
+
+
+def test_the_news_say_what_was_known_and_have_the_same_id_whoever_tells_them() -> None:
+    told = failed(Standing(NOON), REFUSED, later(700), after=AFTER)
+    event = news(Standing(NOON), told, "team", error=REFUSED, backlog=Backlog(7, 1), now=later(700))
+    again = news(Standing(NOON), told, "team", error=DOWN, backlog=Backlog(8, 1), now=later(701))
+    assert (event.kind, event.sequence, event.cluster, event.thread) == (Kind.SINK_FAILING, 1, NOTIFIER, "sinks/team")
+    assert event.sink is not None
+    assert (event.sink.since, event.sink.reason, event.sink.waiting, event.sink.lost) == (NOON, "refused", 7, 1)
+    assert event.id == again.id
+    over = news(told, worked(told), "team", error=None, backlog=Backlog(0, 0), now=later(800))
+    assert (over.kind, over.sequence) == (Kind.SINK_RECOVERED, 2)
+    assert over.sink is not None
+    assert (over.sink.since, over.sink.reason) == (NOON, None)
+    assert over.id != event.id
+
+
+tries = st.lists(st.tuples(st.floats(0.1, 400), st.sampled_from([DOWN, REFUSED, None])), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(tries)
+def test_failing_and_recovered_take_turns_without_a_gap(story: list[tuple[float, DeliveryError | None]]) -> None:
+    standing, now, events = Standing(), NOON, list[Event]()
+    for wait, error in story:
+        now += timedelta(seconds=wait)
+        before = standing
+        standing = worked(before) if error is None else failed(before, error, now, after=AFTER)
+        if standing.sequence != before.sequence:
+            events.append(news(before, standing, "team", error=error, backlog=Backlog(0, 0), now=now))
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    turns = [Kind.SINK_FAILING, Kind.SINK_RECOVERED] * len(events)
+    assert [event.kind for event in events] == turns[: len(events)]
+    assert len({event.id for event in events}) == len(events)
+
+
+def test_it_is_told_through_the_fallback_and_to_whoever_asks_for_it_by_name() -> None:
+    event = sample(Kind.SINK_FAILING).event
+    assert event.sink is not None
+    everything = Route(Matcher(), ("hook",))
+    all_news = Route(Matcher(severity=SeverityRange()), ("team",))
+    named, pattern = Route(Matcher(kind=("sink.failing",)), ("pager",)), Route(Matcher(kind=("x", "sink.*")), ("console",))
+    itself = Route(Matcher(kind=("sink.*",)), (event.sink.name,))
+    audience = Audience([everything, all_news, named, pattern, itself], fallbacks={event.sink.name: "mail", "hook": "team"})
+    assert audience.sinks(event) == ("mail", "pager", "console")
+    assert audience.plan([event], NOON)[0].lane == "mail|sinks/sample-sink"
+    assert everything.match.refusal(event) == "kind is sink.failing, which must be named"
+    assert Audience([everything]).sinks(event) == ()
+    assert audience.sinks(sample(Kind.TASK_FAILED).event) == ("hook", "team")

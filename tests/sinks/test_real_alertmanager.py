@@ -1,0 +1,151 @@
+"""Against a real Alertmanager (Debian: prometheus-alertmanager): what it fires, forgets, ends and silences."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from sink_receivers import Hook, closed_port, hook
+
+from notifier.domain.message import Receipt
+from notifier.domain.model import Kind
+from notifier.domain.samples import NODES, sample
+from notifier.outbound import open_session
+from notifier.sinks.alertmanager import Settings, Sink
+from notifier.sinks.contract import Surroundings
+
+PROGRAM = next(filter(None, map(shutil.which, ("prometheus-alertmanager", "alertmanager"))), None)
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Alertmanager here (Debian: prometheus-alertmanager)")
+
+CONFIGURATION = """\
+route: {{receiver: hook, group_by: [alertname], group_wait: 0s, group_interval: 100ms, repeat_interval: 1h}}
+receivers: [{{name: hook, webhook_configs: [{{url: "{url}", send_resolved: true}}]}}]
+"""
+
+
+@contextmanager
+def alertmanager(folder: Path, port: int, url: str) -> Iterator[None]:
+    (folder / "alertmanager.yml").write_text(CONFIGURATION.format(url=url))
+    assert PROGRAM is not None
+    process = subprocess.Popen(
+        [
+            PROGRAM,
+            f"--config.file={folder}/alertmanager.yml",
+            f"--storage.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[tuple[Sink, Hook, int, aiohttp.ClientSession]]:
+    async with hook() as receiver, open_session(total=5.0) as session:
+        port = closed_port()
+        settings = Settings.model_validate({"url": f"http://127.0.0.1:{port}", "silence_nodes": {"label": "instance"}})
+        async with Sink(settings, Surroundings("alerts", session)) as sink:
+            with alertmanager(folder, port, receiver.url):
+                await ready(sink)
+                yield sink, receiver, port, session
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Await what another program will say, which has to be asked for again and again."""
+    async with asyncio.timeout(15):
+        while not await holds():  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.02)
+
+
+async def ready(sink: Sink) -> None:
+    async def good() -> bool:
+        return not await sink.check()
+
+    await eventually(good)
+
+
+async def asked(session: aiohttp.ClientSession, port: int, path: str) -> Any:
+    async with session.get(f"http://127.0.0.1:{port}/api/v2/{path}") as answer:
+        return await answer.json()
+
+
+def heard(receiver: Hook) -> list[tuple[str, str]]:
+    alerts = [alert for post in receiver.posts for alert in json.loads(post.body)["alerts"]]
+    return [(alert["labels"]["alertname"], alert["status"]) for alert in alerts]
+
+
+async def until(receiver: Hook, wanted: tuple[str, str]) -> None:
+    async def told() -> bool:
+        return wanted in heard(receiver)
+
+    await eventually(told)
+
+
+async def told(sink: Sink, last: Receipt | None, *kinds: Kind) -> Receipt:
+    for kind in kinds:
+        last = await sink.send(sample(kind, mark=None), last)
+    assert last is not None
+    return last
+
+
+async def test_a_failure_fires_survives_a_restart_of_alertmanager_and_ends(tmp_path: Path) -> None:
+    async with hook() as receiver, open_session(total=5.0) as session:
+        port = closed_port()
+        settings = Settings.model_validate({"url": f"http://127.0.0.1:{port}"})
+        async with Sink(settings, Surroundings("alerts", session)) as sink:
+            with alertmanager(tmp_path, port, receiver.url):
+                await ready(sink)
+                last = await told(sink, None, Kind.TASK_FAILED)
+                await until(receiver, ("CssUpgradeFailed", "firing"))
+            with alertmanager(tmp_path, port, receiver.url):
+                await ready(sink)
+                assert await asked(session, port, "alerts") == []  # it forgets
+                await sink.keep([last])
+                (alert,) = await asked(session, port, "alerts")
+                assert alert["labels"]["cluster"] == "sample-cluster"
+                await told(sink, last, Kind.TASK_RETRIED, Kind.TASK_SUCCEEDED)
+                await until(receiver, ("CssUpgradeFailed", "resolved"))
+                left = await asked(session, port, "alerts?active=true")
+                assert {alert["labels"]["alertname"] for alert in left} == {"CssUpgradeNews"}
+
+
+async def test_a_node_in_flight_is_silenced_by_its_label_and_heard_again_afterwards(tmp_path: Path) -> None:
+    async with world(tmp_path) as (sink, _, port, session):
+        last = await told(sink, None, Kind.NODE_STARTED)
+        mine = [{"labels": {"alertname": "NodeDown", "instance": f"{node}:9100"}} for node in NODES[:2]]
+        async with session.post(f"http://127.0.0.1:{port}/api/v2/alerts", json=mine) as answer:
+            assert answer.status == 200
+
+        async def silenced() -> bool:
+            alerts = await asked(session, port, "alerts?filter=alertname%3D%22NodeDown%22")
+            found = {alert["labels"]["instance"]: alert["status"]["state"] for alert in alerts}
+            return found == {f"{NODES[0]}:9100": "suppressed", f"{NODES[1]}:9100": "active"}
+
+        await eventually(silenced)
+        before = await asked(session, port, "silences")
+        await sink.keep([last])
+        (after,) = await asked(session, port, "silences")
+        assert after["id"] == before[0]["id"]
+        assert after["endsAt"] > before[0]["endsAt"]
+        last = await told(sink, last, Kind.TASK_SUCCEEDED)
+        assert "silences" not in last.fields
+        (lifted,) = await asked(session, port, "silences")
+        assert lifted["status"]["state"] == "expired"
+        # Lifting what has ended is no failure: a crash may have come between the deed and its record.
+        await told(sink, Receipt({"keep": "{}", "silences": json.dumps({"n": after["id"]})}), Kind.TASK_SUCCEEDED)
+        await told(
+            sink, Receipt({"keep": "{}", "silences": '{"n": "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"}'}), Kind.TASK_SUCCEEDED
+        )

@@ -1,0 +1,383 @@
+"""Alertmanager: alerts that fire while a condition lasts and end with it; nodes in flight are silenced."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jsonschema
+import pytest
+from aiohttp import web
+from pydantic import ValidationError
+from sink_receivers import Hook, closed_port, hook
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.message import Receipt
+from notifier.domain.model import Kind
+from notifier.domain.samples import NODES, sample
+from notifier.outbound import open_session
+from notifier.sinks.alertmanager import LASTS, Settings, Sink
+from notifier.sinks.contract import KEEP, Checkable, Lasting, Surroundings
+
+# github.com/prometheus/alertmanager, api/v2/openapi.yaml: postableAlerts, postableSilence. Times as Go's RFC 3339 wants them.
+TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
+LABELS = {"type": "object", "patternProperties": {"^[a-zA-Z_][a-zA-Z0-9_]*$": {"type": "string"}}, "additionalProperties": False}
+ALERTS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["labels"],
+        "additionalProperties": False,
+        "properties": {
+            "labels": {**LABELS, "required": ["alertname"]},
+            "annotations": LABELS,
+            "startsAt": TIME,
+            "endsAt": TIME,
+            "generatorURL": {"type": "string", "format": "uri"},
+        },
+    },
+}
+SILENCE = {
+    "type": "object",
+    "required": ["matchers", "startsAt", "endsAt", "createdBy", "comment"],
+    "additionalProperties": False,
+    "properties": {
+        "id": {"type": "string"},
+        "matchers": {"type": "array", "minItems": 1, "items": {"required": ["name", "value", "isRegex"]}},
+        "startsAt": TIME,
+        "endsAt": TIME,
+        "createdBy": {"type": "string"},
+        "comment": {"type": "string"},
+    },
+}
+Answer = Callable[[web.Request], Any]
+
+
+async def accepts(request: web.Request) -> web.Response:
+    if request.path == "/api/v2/silences":
+        return web.json_response({"silenceID": "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"})
+    return web.json_response({"cluster": {}}) if request.method == "GET" else web.Response()
+
+
+@asynccontextmanager
+async def manager(answer: Answer = accepts, **settings: object) -> AsyncIterator[tuple[Sink, Hook]]:
+    async with hook(answer) as receiver, open_session(total=2.0) as session:
+        checked = Settings.model_validate({"url": receiver.url.removesuffix("/hook"), **settings})
+        async with Sink(checked, Surroundings("alerts", session, page="http://page")) as sink:
+            yield sink, receiver
+
+
+def said(receiver: Hook) -> list[list[tuple[str, bool]]]:
+    """The alerts of each request, by name and whether they fire; checked against the vendor's schema on the way."""
+    found = []
+    for each in receiver.posts:
+        if each.path != "/api/v2/alerts":
+            continue
+        alerts = json.loads(each.body)
+        jsonschema.validate(alerts, ALERTS)
+        assert all(datetime.fromisoformat(alert["startsAt"]) <= datetime.fromisoformat(alert["endsAt"]) for alert in alerts)
+        now = datetime.now(UTC)
+        found.append([(alert["labels"]["alertname"], datetime.fromisoformat(alert["endsAt"]) > now) for alert in alerts])
+    return found
+
+
+def silences(receiver: Hook) -> list[Any]:
+    found = [json.loads(each.body) for each in receiver.posts if each.path == "/api/v2/silences"]
+    for body in found:
+        jsonschema.validate(body, SILENCE)
+    return found
+
+
+async def told(sink: Sink, *kinds: Kind, last: Receipt | None = None) -> Receipt:
+    receipt = last
+    for kind in kinds:
+        receipt = await sink.send(sample(kind, mark=None), receipt)
+    assert receipt is not None
+    return receipt
+
+
+async def test_a_failure_fires_through_its_retry_and_ends_with_success() -> None:
+    async with manager() as (sink, receiver):
+        await told(sink, Kind.TASK_STARTED, Kind.TASK_FAILED, Kind.TASK_RETRIED, Kind.TASK_SUCCEEDED)
+    assert said(receiver) == [
+        [("CssUpgradeNews", True)],
+        [("CssUpgradeFailed", True)],
+        [("CssUpgradeNews", True)],
+        [("CssUpgradeFailed", False), ("CssUpgradeNews", True)],
+    ]
+    (fired,), (ended, _) = (json.loads(receiver.posts[number].body) for number in (1, 3))
+    assert fired["labels"] == ended["labels"]
+    assert fired["startsAt"] == ended["startsAt"] == "2026-03-01T06:35:00Z"
+    assert ended["endsAt"] == "2026-03-01T08:00:00Z"
+
+
+async def test_labels_are_what_existing_routes_can_match() -> None:
+    message = sample(Kind.TASK_FAILED, mark=None)
+    cluster = replace(
+        message.event.cluster, labels={"env": "prod", "team/name": "search", "severity": "mine", "9": "x", "e": " "}
+    )
+    async with manager(labels={"source": "css", "env": "live"}) as (sink, receiver):
+        await sink.send(replace(message, event=replace(message.event, cluster=cluster)), None)
+    (alert,) = json.loads(receiver.posts[0].body)
+    assert alert["labels"] == {
+        "alertname": "CssUpgradeFailed",
+        "severity": "critical",
+        "cluster": "sample-cluster",
+        "cluster_id": message.event.cluster.id,
+        "region": "cn-north-4",
+        "project": "sample-project",
+        "action": "UPGRADING",
+        "task": "5a3b1e00-0000-4000-8000-0000000000aa",
+        "env": "live",
+        "team_name": "search",
+        "_9": "x",
+        "source": "css",
+    }
+    assert alert["annotations"] == {"summary": message.title, "description": message.summary}
+    assert alert["generatorURL"] == "http://page"
+
+
+async def test_a_stall_ends_by_progress_and_by_failure_and_an_outage_by_recovery() -> None:
+    for opened, end, name in (
+        (Kind.TASK_STALLED, Kind.TASK_RESUMED, "CssUpgradeStalled"),
+        (Kind.TASK_STALLED, Kind.TASK_FAILED, "CssUpgradeStalled"),
+        (Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED, "CssClusterUnreachable"),
+    ):
+        async with manager() as (sink, receiver):
+            await told(sink, opened, end)
+        assert [alerts[0] for alerts in said(receiver)] == [(name, True), (name, False)]
+
+
+async def test_an_end_finds_its_alert_though_the_cluster_has_other_labels_by_now() -> None:
+    failed, succeeded = sample(Kind.TASK_FAILED, mark=None), sample(Kind.TASK_SUCCEEDED, mark=None)
+    renamed = replace(succeeded.event.cluster, name="renamed", labels={})
+    async with manager() as (sink, receiver):
+        last = await sink.send(failed, None)
+        receipt = await sink.send(replace(succeeded, event=replace(succeeded.event, cluster=renamed)), last)
+        assert KEEP not in receipt.fields
+    first, second = (json.loads(each.body)[0]["labels"] for each in receiver.posts)
+    assert first == second
+
+
+async def test_what_fires_is_said_again_until_it_has_ended() -> None:
+    async with manager() as (sink, receiver):
+        assert isinstance(sink, Lasting)
+        last = await told(sink, Kind.TASK_STALLED, Kind.TASK_FAILED)
+        await sink.keep([last, Receipt({KEEP: "nonsense"}), Receipt({KEEP: "[1]"}), Receipt({KEEP: '{"a":{"startsAt":"?"}}'})])
+        posts = len(receiver.posts)
+        await sink.keep([Receipt({KEEP: "{}"})])
+        assert len(receiver.posts) == posts
+    assert said(receiver)[-1] == [("CssUpgradeFailed", True)]
+    again, before = (json.loads(receiver.posts[number].body)[0] for number in (-1, -2))
+    ends = datetime.fromisoformat(again.pop("endsAt")) - datetime.now(UTC)
+    assert timedelta(seconds=-10) < ends - LASTS < timedelta(seconds=1)
+    assert again.items() <= json.loads(receiver.posts[-2].body)[-1].items()
+    assert before["labels"]["alertname"] == "CssUpgradeStalled"
+
+
+async def test_a_failure_that_is_told_twice_is_the_same_alert() -> None:
+    message = sample(Kind.TASK_FAILED, mark=None)
+    again = replace(sample(Kind.TASK_PARTIALLY_FAILED, mark=None), may_repeat=True)
+    async with manager() as (sink, receiver):
+        last = await sink.send(message, None)
+        await sink.send(replace(message, attempt=2, may_repeat=True), None)
+        await sink.send(again, last)
+    labels = [json.loads(each.body)[0]["labels"] for each in receiver.posts]
+    assert labels[0] == labels[1] == labels[2]
+
+
+async def test_a_failure_that_is_sent_again_after_its_end_fires_no_more() -> None:
+    async with manager() as (sink, receiver):
+        last = await told(sink, Kind.TASK_STARTED, Kind.TASK_SUCCEEDED)  # the failure between them was given up
+        receipt = await told(sink, Kind.TASK_FAILED, last=last)
+    assert said(receiver)[-1] == [("CssUpgradeNews", True)]
+    assert KEEP not in receipt.fields
+
+
+async def test_a_test_touches_no_real_alert_and_ends_by_itself() -> None:
+    async with manager(silence_nodes={"label": "node"}) as (sink, receiver):
+        last = await told(sink, Kind.TASK_FAILED)
+        receipt = await sink.send(sample(Kind.TASK_FAILED), last)
+        assert await sink.send(sample(Kind.TASK_SUCCEEDED), last) == Receipt()
+    assert receipt == Receipt()
+    assert said(receiver) == [[("CssUpgradeFailed", True)], [("CssUpgradeFailed", True)], [("CssUpgradeNews", True)]]
+    marked = json.loads(receiver.posts[1].body)[0]
+    assert (marked["labels"]["mark"], marked["labels"]["severity"]) == ("TEST", "info")
+    assert marked["annotations"]["summary"].startswith("[TEST] ")
+    assert datetime.fromisoformat(marked["endsAt"]) < datetime.now(UTC) + timedelta(minutes=6)
+
+
+async def test_late_and_merged_news_say_so() -> None:
+    message = replace(
+        sample(Kind.NODE_COMPLETED, mark=None), late_by=timedelta(hours=2), earlier=(sample(Kind.NODE_STARTED).event,)
+    )
+    async with manager() as (sink, receiver):
+        await sink.send(message, None)
+    notes = json.loads(receiver.posts[0].body)[0]["annotations"]
+    assert notes["remarks"] == "Told 2 h late."
+    assert notes["earlier"].startswith("Before this: 2026-03-01 05:01:00 UTC Node css-sample")
+
+
+async def test_the_nodes_in_flight_are_silenced_and_no_others() -> None:
+    async with manager(silence_nodes={"label": "instance", "also": {"job": "node"}}) as (sink, receiver):
+        last = await told(sink, Kind.NODE_STARTED)
+        await sink.keep([last])
+        await told(sink, Kind.NODE_COMPLETED, Kind.TASK_FAILED, last=last)
+    first, prolonged, second = silences(receiver)
+    assert [matcher["name"] for matcher in first["matchers"]] == ["instance", "job"]
+    pattern = first["matchers"][0]["value"]
+    assert re.fullmatch(pattern, NODES[0])
+    assert re.fullmatch(pattern, f"{NODES[0]}:9100")
+    assert not re.fullmatch(pattern, f"{NODES[0]}1")
+    assert "sample-cluster" in first["comment"]
+    assert prolonged["id"] == "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"
+    assert re.fullmatch(second["matchers"][0]["value"], NODES[1])
+    lifted = [each.path for each in receiver.posts if each.path.startswith("/api/v2/silence/")]
+    assert len(lifted) == 2  # the first node's when it was completed, the second's when the task failed
+
+
+async def test_a_silence_that_could_not_be_set_is_tried_again_and_alerts_are_not_held_back() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        down = request.path == "/api/v2/silences" and len(receiver.posts) < 4
+        return web.Response(status=503) if down else await accepts(request)
+
+    message = sample(Kind.NODE_STARTED, mark=None)
+    async with manager(answer, silence_nodes={"label": "node"}) as (sink, receiver):
+        with pytest.raises(DeliveryError) as failed:
+            await sink.send(message, None)
+        assert failed.value.outcome is Outcome.RETRY
+        assert said(receiver) == [[("CssUpgradeNews", True)]]
+        receipt = await sink.send(replace(message, attempt=2, progress=failed.value.receipt), None)
+    assert json.loads(receipt.fields["silences"]) == {NODES[0]: "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"}
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "good"), [(404, "", True), (500, "silence already expired", True), (500, "down", False), (200, "", True)]
+)
+async def test_a_silence_that_is_gone_already_is_lifted(status: int, words: str, good: bool) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=words) if request.method == "DELETE" else await accepts(request)
+
+    async with manager(answer, silence_nodes={"label": "node"}) as (sink, _):
+        last = await told(sink, Kind.NODE_STARTED)
+        if good:
+            assert not {KEEP, "silences"} & (await told(sink, Kind.TASK_SUCCEEDED, last=last)).fields.keys()
+        else:
+            with pytest.raises(DeliveryError):
+                await told(sink, Kind.TASK_SUCCEEDED, last=last)
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"silenceID": 7}', '{"silenceID": "../../x"}'])
+async def test_an_answer_that_names_no_silence_proves_none(body: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=body if request.path == "/api/v2/silences" else "")
+
+    async with manager(answer, silence_nodes={"label": "node"}) as (sink, _):
+        with pytest.raises(DeliveryError) as failed:
+            await told(sink, Kind.NODE_STARTED)
+        assert failed.value.reason is DeliveryReason.UNREADABLE
+        strange = Receipt({KEEP: "{}", "silences": '{"n": "a-b", "../x": "../y"}'})
+        with pytest.raises(DeliveryError):
+            await sink.keep([strange, Receipt({"silences": "?"}), Receipt({"silences": "[]"})])
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "reason", "scope"),
+    [
+        (400, '"start time must be before end time"', Outcome.REJECTED, DeliveryReason.INVALID, Scope.EVENT),
+        (401, "", Outcome.REJECTED, DeliveryReason.REFUSED, Scope.SINK),
+        (403, "", Outcome.REJECTED, DeliveryReason.REFUSED, Scope.SINK),
+        (404, "", Outcome.REJECTED, DeliveryReason.MISSING, Scope.SINK),
+        (405, "", Outcome.REJECTED, DeliveryReason.MISSING, Scope.SINK),
+        (410, "", Outcome.REJECTED, DeliveryReason.GONE, Scope.SINK),
+        (413, "", Outcome.REJECTED, DeliveryReason.TOO_LARGE, Scope.EVENT),
+        (422, "", Outcome.REJECTED, DeliveryReason.INVALID, Scope.EVENT),
+        (429, "", Outcome.RETRY, DeliveryReason.THROTTLED, Scope.SINK),
+        (302, "", Outcome.RETRY, DeliveryReason.REDIRECT, Scope.SINK),
+        (500, '"write failed"', Outcome.RETRY, DeliveryReason.SERVER, Scope.EVENT),
+        (503, "", Outcome.RETRY, DeliveryReason.SERVER, Scope.EVENT),
+        (200, "<html>Sign in</html>", Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, Scope.EVENT),
+    ],
+)
+async def test_every_answer_has_a_meaning(status: int, body: str, outcome: Outcome, reason: DeliveryReason, scope: Scope) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=body)
+
+    async with manager(answer, token="canary-token") as (sink, receiver):
+        with pytest.raises(DeliveryError) as failure:
+            await told(sink, Kind.TASK_FAILED)
+    error = failure.value
+    assert (error.outcome, error.reason, error.scope) == (outcome, reason, scope)
+    assert receiver.posts[0].headers["Authorization"] == "Bearer canary-token"
+
+
+async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        await asyncio.sleep(0)
+        return web.Response()
+
+    async with manager(answer) as (sink, _):
+        with pytest.raises(DeliveryError) as failure:
+            await told(sink, Kind.TASK_FAILED)
+    assert failure.value.outcome is Outcome.UNCERTAIN
+
+
+async def test_of_several_one_that_accepts_is_enough_and_all_are_told() -> None:
+    async with hook(accepts) as other, manager() as (_, receiver):
+        dead = f"http://127.0.0.1:{closed_port()}"
+        urls = [dead, receiver.url.removesuffix("/hook"), other.url.removesuffix("/hook")]
+        async with open_session(total=2.0) as session:
+            settings = Settings.model_validate({"url": urls, "silence_nodes": {"label": "node"}})
+            async with Sink(settings, Surroundings("alerts", session)) as sink:
+                await told(sink, Kind.NODE_STARTED)
+                found = await sink.check()
+    assert [len(said(each)) for each in (receiver, other)] == [1, 1]
+    assert [len(silences(each)) for each in (receiver, other)] == [1, 0]  # they tell each other of silences
+    assert len(found) == 1
+    assert found[0].startswith("127.0.0.1: ")
+
+
+async def test_check_says_what_is_no_alertmanager() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="<html>", status=200)
+
+    async with manager() as (sink, _):
+        assert isinstance(sink, Checkable)
+        assert await sink.check() == []
+    async with manager(answer) as (sink, _):
+        assert await sink.check() == ["127.0.0.1 does not answer as an Alertmanager does: HTTP 200: <html>"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"url": []},
+        {"url": "ftp://x"},
+        {"url": "http://user:canary@x"},
+        {"url": "http://x", "username": "u"},
+        {"url": "http://x", "username": "u:", "password": "canary"},
+        {"url": "http://x", "username": "u", "password": "canary", "token": "t"},
+        {"url": "http://x", "labels": {"alertname": "mine"}},
+        {"url": "http://x", "labels": {"a-b": "x"}},
+        {"url": "http://x", "silence_nodes": {}},
+        {"url": "http://x", "silence_nodes": {"label": "a-b"}},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as failure:
+        Settings.model_validate(wrong)
+    assert "canary" not in str(failure.value)
+
+
+async def test_a_login_is_sent_as_basic_authentication() -> None:
+    async with manager(username="css", password="canary-password") as (sink, receiver):
+        await told(sink, Kind.TASK_FAILED)
+        assert receiver.posts[0].headers["Authorization"] == "Basic Y3NzOmNhbmFyeS1wYXNzd29yZA=="
+        assert "canary" not in repr(sink._settings)

@@ -1,0 +1,1 @@
+pytest_plugins = ["notifier.sinks.conformance"]

@@ -1,0 +1,33 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from acme_pager.sink import Settings, Sink
+from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConformance
+
+
+class TestAcmePager(SinkConformance):
+    sink_class = Sink
+    settings_class = Settings
+    secrets = ("a-key-of-acme",)
+
+    @asynccontextmanager
+    async def receiver(self):
+        async def answer(request: web.Request) -> web.Response:
+            page = await request.json()
+            if receiver.behaviour is Behaviour.FAILS:
+                return web.Response(status=503, text="down")
+            if receiver.behaviour is Behaviour.HANGS:
+                await asyncio.Event().wait()
+            receiver.received.append(Received(page["text"], page["once"]))
+            return web.Response(status=201)
+
+        app = web.Application()
+        app.router.add_post("/pages", answer)
+        server = TestServer(app, port=0)
+        await server.start_server(shutdown_timeout=0.1, access_log=None)
+        receiver = Receiver({"key": "a-key-of-acme", "base_url": str(server.make_url("/"))})
+        yield receiver
+        await server.close()
