@@ -25,7 +25,7 @@ SECONDS = 2
 MEMORY = 256 * 1024 * 1024
 """Bytes of address space."""
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds for all of it, on a machine that has other things to do."""
 
 

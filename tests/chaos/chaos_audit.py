@@ -174,7 +174,9 @@ def broken(events: Sequence[Event], deliveries: Sequence[DeliveryRow]) -> list[s
     owed = Counter((row.event, row.sink) for row in deliveries)
     wrong += [f"{event} is owed {count} times to {sink}" for (event, sink), count in owed.items() if count > 1]
     sinks = {row.sink for row in deliveries}
-    wrong += [f"{event.id} is not owed to {sink}" for event in events for sink in sinks if (event.id, sink) not in owed]
+    # What is said of a sink goes to its fallback only.
+    all_hear = [event.id for event in events if event.sink is None]
+    wrong += [f"{event} is not owed to {sink}" for event in all_hear for sink in sinks if (event, sink) not in owed]
     lanes: Mapping[tuple[str, str], list[tuple[int, State]]] = defaultdict(list)
     for row in deliveries:
         if row.event in places:
