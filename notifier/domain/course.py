@@ -101,7 +101,8 @@ def stage_kind(stage: Stage) -> str:
 
 def running(task: Task) -> Stage | None:
     """The stage at work, None in the wait between two."""
-    return next((stage for stage in sorted(task.stages, key=lambda each: each.order) if stage.status == Status.RUNNING), None)
+    at_work = [stage for stage in task.stages if stage.status == Status.RUNNING]
+    return min(at_work, key=lambda stage: stage.order) if len(at_work) > 1 else next(iter(at_work), None)
 
 
 def position(task: Task) -> tuple[object, ...]:
