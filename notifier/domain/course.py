@@ -6,7 +6,7 @@ own clock counts. Moments are ours, UTC.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -101,7 +101,8 @@ def stage_kind(stage: Stage) -> str:
 
 def running(task: Task) -> Stage | None:
     """The stage at work, None in the wait between two."""
-    return next((stage for stage in sorted(task.stages, key=lambda each: each.order) if stage.status == Status.RUNNING), None)
+    at_work = [stage for stage in task.stages if stage.status == Status.RUNNING]
+    return min(at_work, key=lambda stage: stage.order) if len(at_work) > 1 else next(iter(at_work), None)
 
 
 def position(task: Task) -> tuple[object, ...]:
@@ -128,15 +129,11 @@ def moved(course: Course, old: Task | None, new: Task, gap: float | None, now: d
     if over and course.round_at is not None:
         finished.append(Length(NODE, done[-1], course.round_at, (now - course.round_at).total_seconds()))
     pauses = list(_pauses(course, old, new, gap, now)) if old is not None and gap is not None else []
-    spans = dict(course.spans)
-    for filed, seconds in [*((key(each.node, each.kind), each.seconds) for each in finished), *pauses]:
-        spans[filed] = (*spans.get(filed, ()), round(seconds, 1))[-REMEMBERED:]
+    spans = _filed(course.spans, [*((key(each.node, each.kind), each.seconds) for each in finished), *pauses])
     if over and course.round_at is not None and (usual := spans.get(key(done[-1], PAUSE))):
         finished.append(Length(PAUSE, done[-1], course.round_at, median(usual)))
-    here = {} if old is None or old.current_node != new.current_node else dict(course.here)
-    here |= {
-        each.kind: round(each.seconds, 1) for each in finished if each.node == new.current_node and each.kind not in {NODE, PAUSE}
-    }
+    same_node = old is not None and old.current_node == new.current_node
+    stages = {each.kind: round(each.seconds, 1) for each in finished if each.kind not in {NODE, PAUSE}}
     starts = old is None or course.round_at is None or (apart and bool(done or new.in_flight))
     goes_on = old is not None and course.began_at is not None and _goes_on(old, new)
     after = replace(
@@ -149,12 +146,20 @@ def moved(course: Course, old: Task | None, new: Task, gap: float | None, now: d
         unseen=0.0,
         batch=max(course.batch, len(new.in_flight)),
         spans=spans,
-        here=here,
+        here={**course.here, **stages} if same_node else stages,
         rounds=course.rounds + over,
         stalled=False,
-        deadline=0 if old is None or old.current_node != new.current_node else course.deadline,
+        deadline=course.deadline if same_node else 0,
     )
     return after, tuple(finished)
+
+
+def _filed(spans: Mapping[str, tuple[float, ...]], lengths: Iterable[tuple[str, float]]) -> Mapping[str, tuple[float, ...]]:
+    """The spans with these lengths, the newest of each kind."""
+    found = dict(spans)
+    for filed, seconds in lengths:
+        found[filed] = (*found.get(filed, ()), round(seconds, 1))[-REMEMBERED:]
+    return found
 
 
 def _goes_on(old: Task, new: Task) -> bool:

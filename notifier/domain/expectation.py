@@ -21,7 +21,7 @@ SHORTEST = 1.0
 WITHIN = 0.3
 """How much a span varies from node to node of one task (sigma of the logarithm), until more is known."""
 
-NODE_SPREAD = 0.3
+NODE_SPREAD = 0.31
 """How much a whole node is slower or faster than its like."""
 
 BETWEEN_TASKS = 0.12

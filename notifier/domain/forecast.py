@@ -16,14 +16,14 @@ from notifier.domain.expectation import NODE_SPREAD, NOTHING, SHORTEST, Expected
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Eta, Stage, Status, Task
 
-EARLY, LATE = -1.4, 2.3
+EARLY, LATE = -1.5, 2.2
 """Standard deviations of the range's ends. Lopsided, since what goes wrong makes it later. See tests/benchmarks/forecast.py."""
 
 CAUTION = 2.5
 """Finished stages of a node that its like outweighs."""
 
-RARE, STUCK = 1e-3, 0.5
-"""What lasts longer than one in a thousand does is stuck; it will go on for half as long as it took so far, for all we know."""
+RARE, STUCK = 1e-2, 0.25
+"""What lasts longer than one in a hundred does may be stuck; it goes on for a quarter of what it took so far, for all we know."""
 
 ENDING = timedelta(minutes=2)
 """How long a task takes to end at the most, once all its nodes are completed."""

@@ -1,4 +1,4 @@
-"""How far a task is: completed nodes, plus the share of finished stages of the node whose stages are listed."""
+"""How far a task is: completed nodes, plus the share of finished stages of those in flight."""
 
 from notifier.domain.model import Status, Task
 
@@ -6,7 +6,7 @@ from notifier.domain.model import Status, Task
 def progress(task: Task) -> float | None:
     """0 to 1; None where the API names no nodes.
 
-    The API lists the stages of one node only, so the other nodes of a batch count when they are completed.
+    The API lists the stages of one node only; the others of its batch are taken to keep step with it.
     """
     if task.status == Status.SUCCESS:
         return 1.0
@@ -15,5 +15,6 @@ def progress(task: Task) -> float | None:
         return None
     done = float(len(set(task.completed)))
     if task.stages and task.current_node is not None and task.current_node not in task.completed:
-        done += sum(stage.status == Status.SUCCESS for stage in task.stages) / len(task.stages)
+        batch = len(set(task.in_flight) - set(task.completed)) if task.current_node in task.in_flight else 1
+        done += batch * sum(stage.status == Status.SUCCESS for stage in task.stages) / len(task.stages)
     return round(min(done / total, 1.0), 4)

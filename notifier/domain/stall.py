@@ -10,7 +10,7 @@ from notifier.domain.course import NODE, PAUSE, Course, running, stage_kind
 from notifier.domain.expectation import DATA, FEW, Outlook
 from notifier.domain.model import Task
 
-LEAST_SIGMA = 0.25
+LEAST_SIGMA = 0.27
 """Few samples that happen to agree must not make the limit tight."""
 
 USUAL = 1.645
@@ -18,6 +18,9 @@ USUAL = 1.645
 
 RARE = 3.3
 """Standard deviations: one in two thousand is longer, so that hardly ever an upgrade of a hundred stages is accused wrongly."""
+
+MOST = 1.95
+"""Times as long as usual, however much its like varies: a hang is to be found before it has lasted twice as long."""
 
 FACTOR = 3.0
 """Times as long as its like, unless the configuration says otherwise."""
@@ -63,5 +66,5 @@ def usual(task: Task, course: Course, outlook: Outlook, rule: StallRule) -> Usua
         return Usual(None, max(rule.unknown * (DATA_FACTOR if data else 1.0), rule.floor), "nothing is known of its like yet")
     widened = LEAST_SIGMA / expected.sigma if expected.sigma < LEAST_SIGMA else 1.0
     longest = expected.quantile(USUAL * widened)
-    rare = min(expected.quantile(RARE * widened), 2 * longest) / FACTOR
+    rare = min(expected.quantile(RARE * widened), MOST * longest) / FACTOR
     return Usual(longest, max(rule.floor, rule.factor * max(expected.quantile(0.0), rare)), expected.basis)

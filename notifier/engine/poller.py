@@ -26,7 +26,7 @@ from notifier.domain.render import summary
 from notifier.domain.timekeeping import Limits, keep_time
 from notifier.engine.budget import Budget
 from notifier.engine.library import Library
-from notifier.engine.reminding import drop_ended
+from notifier.engine.reminding import drop_ended, followed_up
 from notifier.sources.contract import Source
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.store import Store
@@ -296,7 +296,7 @@ class Poller:
         timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now)
         known, events = timed.known, list(timed.events)
         silences = tx.silences(now.timestamp()) if events else ()
-        deliveries = self._audience.plan(events, now, silences)
+        deliveries = (*self._audience.plan(events, now, silences), *followed_up(tx, self._audience, events, now))
         if known is not before:
             version = tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())
             tx.remember(cluster, timed, now.timestamp())

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from notifier import telemetry
 from notifier.domain.known import Known
-from notifier.domain.model import Cluster
+from notifier.domain.model import Cluster, Event
 from notifier.domain.plan import AT_ONCE, Audience, Planned
-from notifier.domain.reminders import LONGEST, due, lasts
+from notifier.domain.reminders import ENDS, LONGEST, due, lasts
+from notifier.domain.routing import sinks_of
 from notifier.domain.silences import Silence, silenced_by
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
@@ -66,6 +67,23 @@ class Reminding:
 
 def _key(cluster: Cluster) -> str:
     return cluster.key
+
+
+def followed_up(tx: Transaction, audience: Audience, events: Sequence[Event], now: datetime) -> list[Planned]:
+    """What else is owed within the poll's transaction: whoever a condition was escalated to hears how it ends, too.
+
+    No route need say so. An incident that an escalation opened would stay open for ever otherwise.
+    """
+    found = []
+    for event in events:
+        if event.kind not in ENDS:
+            continue
+        reminded = {sink for sink, condition in tx.reminded(event.thread) if sink not in sinks_of(condition, audience.routes)}
+        for sink in sorted(reminded - set(sinks_of(event, audience.routes))):
+            silence = silenced_by(event, tx.silences(now.timestamp()), now)
+            hold = audience.holdings.get(sink, AT_ONCE).hold(event, now)
+            found.append(Planned(event, sink, hold, silence.words if silence else None))
+    return found
 
 
 def drop_ended(tx: Transaction, cluster: Cluster, known: Known, now: datetime) -> None:

@@ -42,6 +42,13 @@ class Conditions(Knowledge, Lanes):
             query = query.where(table.c.cluster == cluster)
         return [(row.id, codec.event.validate_json(row.body)) for row in self._run(query)]
 
+    def reminded(self, thread: str) -> list[tuple[str, Event]]:
+        """The sinks that were reminded of a condition of a task or cluster, each with the event that tells of it."""
+        table, owed = schema.event, schema.delivery
+        query = select(owed.c.sink, table.c.body).join(table, table.c.id == owed.c.event)
+        rows = self._run(query.where(table.c.thread == thread, owed.c.reminder == 1))
+        return [(row.sink, codec.event.validate_json(row.body)) for row in rows]
+
     def remind(self, reminders: Sequence[Planned], now: datetime) -> None:
         """Owe reminders."""
         self.owe(reminders, now.timestamp())

@@ -137,3 +137,4 @@ def test_time_that_was_not_seen_does_not_count_as_watched() -> None:
 def test_the_stage_at_work_is_the_first_that_runs() -> None:
     assert running(task(stage(3, 10), stage(2, 5, 9))) == stage(3, 10)
     assert running(task(stage(0))) is None
+    assert running(task(stage(3, 10), stage(2, 5))) == stage(2, 5)

@@ -29,6 +29,12 @@ HALF = stages(Status.SUCCESS, Status.RUNNING)
         (Task("t", Status.RUNNING, total=("a", "b"), completed=("a",), current_node="a", stages=HALF), 0.5),
         (Task("t", Status.RUNNING, total=("a", "b"), stages=HALF), 0.0),
         (Task("t", Status.RUNNING, total=("a",), completed=("a", "x"), current_node="y", stages=HALF), 1.0),
+        (Task("t", Status.RUNNING, total=("a", "b", "c", "d"), in_flight=("a", "b"), current_node="a", stages=HALF), 0.25),
+        (
+            Task("t", Status.RUNNING, total=("a", "b"), completed=("b",), in_flight=("a", "b"), current_node="a", stages=HALF),
+            0.75,
+        ),
+        (Task("t", Status.RUNNING, total=("a", "b"), in_flight=("b",), current_node="a", stages=HALF), 0.25),
         (Task("t", Status.RUNNING, completed=("x",)), 1.0),
         (Task("t", Status.RUNNING, total=("a", "b", "c"), completed=("a",)), 0.3333),
     ],

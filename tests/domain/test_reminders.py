@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.diff import diff
+from notifier.domain.holding import Hold, Merge
+from notifier.domain.identity import of_delivery
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Cluster, Event, Kind, Snapshot, Stage, Status, Task
 from notifier.domain.outage import reachable, unreachable
+from notifier.domain.plan import Planned
 from notifier.domain.reminders import LONGEST, MOST, Told, due, lasts, look_every
 from notifier.domain.routing import Escalation, Matcher, Route
 from notifier.domain.stall import StallRule
@@ -161,3 +164,10 @@ def test_whenever_it_is_looked_there_is_one_reminder_an_interval_at_the_most(wai
     assert len(so_far) - 1 <= at // every
     slots = [(each.created_at - NOW) // timedelta(minutes=every) for each in so_far]
     assert len(set(slots)) == len(slots)
+
+
+def test_news_and_each_reminder_of_it_are_deliveries_of_their_own() -> None:
+    planned = [Planned(failure(), sink, Hold(NOW, Merge.NEVER), reminder=number) for sink in ("a", "b") for number in range(3)]
+    assert len({each.id for each in planned}) == 6
+    assert planned[0].id == of_delivery(failure().id, "a")
+    assert {each.lane for each in planned[:3]} == {f"a|{failure().thread}"}

@@ -1,6 +1,7 @@
 """Time in the poller: what tells itself though nothing changes, what an unchanged poll costs, what an outage does not count."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -190,7 +191,11 @@ async def test_reminders_are_owed_while_a_failure_lasts_and_dropped_by_the_poll_
     assert bench.told == [frozenset({"oncall"}), frozenset({"team"})]
     bench.answer = (Task("t", "RUNNING", 2, NODES, (), NODES[:1], NODES[0], STAGES, START),)
     assert Kind.TASK_RETRIED in await bench.poll(62)
+    bench.answer = (replace(OVER, executions=2),)
+    assert Kind.TASK_SUCCEEDED in await bench.poll(63)
     rows = await store.transact(lambda tx: tx.deliveries())
+    # The duty officer never took a route; he was told of the failure, so he is told what became of it.
+    assert [row.kind for row in rows if row.sink == "oncall"] == [Kind.TASK_FAILED, Kind.TASK_RETRIED, Kind.TASK_SUCCEEDED]
     assert sorted((row.sink, row.reminder, row.state) for row in rows if row.kind == Kind.TASK_FAILED) == [
         ("oncall", 1, State.OVER),
         ("team", 0, State.DELIVERED),
