@@ -342,7 +342,9 @@ async def _wake(zombie: Replica) -> None:
     zombie.wake()
 
 
-async def tide(folder: Path, *, most: int, clusters: int, seed: int, pace: float = 1.0) -> tuple[Verdict, dict[str, float]]:
+async def tide(
+    folder: Path, *, most: int, clusters: int, seed: int, pace: float = 1.0, active: str = "1s", idle: str = "2s"
+) -> tuple[Verdict, dict[str, float]]:
     """One replica, then more and more, then one again, each with a clock of its own that is up to an hour off, during a flood."""
     off = (0.0, 3600.0, -3600.0, 1800.0, -900.0)
     evens = []
@@ -351,7 +353,7 @@ async def tide(folder: Path, *, most: int, clusters: int, seed: int, pace: float
     ) as here:
         orphans: asyncio.Task[None] | None = None
         for number in range(most):
-            await here.add(off[number % len(off)], CALM_LEASE, active="1s", idle="2s")
+            await here.add(off[number % len(off)], CALM_LEASE, active, idle)
             if here.began is None:
                 await here.begin()
             evens.append(await here.even(number + 1, 120))
