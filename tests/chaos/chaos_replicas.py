@@ -109,14 +109,14 @@ class Group:
     longest_orphan: float = 0.0
     """Seconds for which any cluster was nobody's, while there was somebody to take it."""
 
-    async def add(self, ahead: float = 0.0, lease: float = LEASE) -> Replica:
+    async def add(self, ahead: float = 0.0, lease: float = LEASE, active: str = "300ms", idle: str = "600ms") -> Replica:
         """Start one more."""
         folder = self.folder / f"r{len(self.replicas)}"
         folder.mkdir()
         # The cuts are felt by one of them; the others need not pay for the proxy.
         store = self.database.url if self.replicas else self.proxy.url
         hooks = {"hook": self.ledger.url}
-        config = configuration(folder, self.scenario, self.cloud.url, hooks, store=store, active="300ms", idle="600ms")
+        config = configuration(folder, self.scenario, self.cloud.url, hooks, store=store, active=active, idle=idle)
         replica = Replica(config, blows=self.blows, ahead=ahead, lease=lease)
         self.replicas.append(replica)
         await replica.start()
@@ -342,7 +342,9 @@ async def _wake(zombie: Replica) -> None:
     zombie.wake()
 
 
-async def tide(folder: Path, *, most: int, clusters: int, seed: int, pace: float = 1.0) -> tuple[Verdict, dict[str, float]]:
+async def tide(
+    folder: Path, *, most: int, clusters: int, seed: int, pace: float = 1.0, active: str = "1s", idle: str = "2s"
+) -> tuple[Verdict, dict[str, float]]:
     """One replica, then more and more, then one again, each with a clock of its own that is up to an hour off, during a flood."""
     off = (0.0, 3600.0, -3600.0, 1800.0, -900.0)
     evens = []
@@ -351,7 +353,7 @@ async def tide(folder: Path, *, most: int, clusters: int, seed: int, pace: float
     ) as here:
         orphans: asyncio.Task[None] | None = None
         for number in range(most):
-            await here.add(off[number % len(off)], CALM_LEASE)
+            await here.add(off[number % len(off)], CALM_LEASE, active, idle)
             if here.began is None:
                 await here.begin()
             evens.append(await here.even(number + 1, 120))
