@@ -16,6 +16,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from notifier.engine.pulse import Pulse
+
 SHORTEST = 0.005
 """Seconds between ticks at the least: how late a poll may be."""
 
@@ -56,6 +58,7 @@ class Clock:
         self._jobs: list[tuple[Job, float]] = []
         self._watch: asyncio.TimerHandle | None = None
         self._offset = 0.0
+        self._pulse = Pulse()
 
     def tick(self, work: Callable[[], Awaitable[None]], delay: Callable[[], float]) -> None:
         """Run ``work`` whenever ``delay()`` seconds (between `SHORTEST` and `LONGEST`) are over."""
@@ -68,11 +71,13 @@ class Clock:
     def start(self) -> None:
         """Start, on the running loop."""
         self._scheduler.start()
+        self._pulse.start()
         self._offset = time.time() - time.monotonic()
         self._watch = asyncio.get_running_loop().call_later(1.0, self._look)
 
     def stop(self) -> None:
         """Stop; what is running goes on."""
+        self._pulse.stop()
         if self._watch is not None:
             self._watch.cancel()
             self._scheduler.pause()

@@ -5,6 +5,7 @@ Its rules are those of the promise: lost, phantoms, facts under two ids, out of 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -96,9 +97,18 @@ def heard(receipts: Iterable[Receipt]) -> dict[Said, set[str]]:
     return ids
 
 
-def missing(scenario: Scenario, receipts: Iterable[Receipt]) -> int:
-    """How much of what is owed has not been received yet."""
-    return len(truth(scenario)[1] - set(heard(receipts)))
+class Wanting:
+    """What is owed and has not been received yet; reads each receipt once, since in a flood there are tens of thousands."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.open = truth(scenario)[1]
+        self._read = 0
+
+    def after(self, receipts: Sequence[Receipt]) -> int:
+        """How much is left after these receipts, of which the first are those of the last call."""
+        self.open -= heard(receipts[self._read :]).keys()
+        self._read = len(receipts)
+        return len(self.open)
 
 
 def audit(
@@ -137,7 +147,7 @@ def audit(
     unanswered = sum(not receipt.answered for receipt in receipts)
     return Verdict(
         lost=max(len(owed - set(ids)) - excused, 0),
-        phantoms=len(set(ids) - everything),
+        phantoms=sum(not _left_behind(each, everything, ids) for each in ids.keys() - everything),
         two_ids=sum(len(each) > 1 for each in ids.values()),
         out_of_order=sum(numbers != sorted(numbers) or (not excused and _holes(numbers)) for numbers in threads.values()),
         differing=sum(len(each) > 1 for each in digests.values()),
@@ -154,6 +164,16 @@ def audit(
 def _explained(before: Receipt, blows: Sequence[Blow]) -> bool:
     """Whether a repeat is owed to an answer that was not given, or to a blow while it was under way."""
     return not before.answered or any(-blow.after <= blow.at - before.at <= blow.before for blow in blows)
+
+
+def _left_behind(fact: Said, everything: AbstractSet[Said], heard: Mapping[Said, set[str]]) -> bool:
+    """Whether a stage is told under a later attempt than its own, because that was over before it could be seen.
+
+    A retry that begins at the failed stage still lists what was done before; nobody can know in which attempt if none was seen.
+    """
+    kind, task, node, order, attempt = fact
+    own = [(kind, task, node, order, earlier) for earlier in range(1, attempt)]
+    return order is not None and any(each in everything and each not in heard for each in own)
 
 
 def _holes(numbers: Sequence[int]) -> bool:

@@ -79,8 +79,13 @@ class Bot:
     environ: dict[str, str] = field(default_factory=dict)
     blows: list[Blow] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
-    peak: int = 0
-    """The most memory any process of it held, in KiB."""
+
+    @property
+    def pid(self) -> int:
+        """The program's own, whatever runs it."""
+        assert self.process is not None
+        pid = self.process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]) if self.before else pid
 
     @property
     def log(self) -> str:
@@ -110,7 +115,6 @@ class Bot:
         """Strike; that it may leave something under way is noted."""
         assert self.process is not None
         assert self.running, self.log[-4000:]
-        self._weigh()
         if number is not signal.SIGCONT:
             self.blows.append(Blow(time.monotonic(), number.name))
         self.process.send_signal(number)
@@ -120,13 +124,13 @@ class Bot:
         assert self.process is not None
         return await asyncio.wait_for(self.process.wait(), timeout)
 
-    def _weigh(self) -> None:
-        assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status")
-        if status.exists():
-            for line in status.read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    self.peak = max(self.peak, int(line.split()[1]))
+    async def leave(self) -> None:
+        """End it kindly, if it runs: what it lets go of at the end would be repeated by the next start, which does not come.
+
+        A process that has just been started dies of a SIGTERM before it can do anything.
+        """
+        if self.running:
+            assert await self.end(signal.SIGTERM) in {0, -signal.SIGTERM}, self.log[-4000:]
 
     async def clear(self) -> None:
         """Nothing of it may outlive the test."""

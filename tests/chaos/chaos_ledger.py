@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import Any, Self
 
@@ -20,7 +21,13 @@ SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass(slots=True)
 class Receipt:
-    """One message as it came in. ``at`` is by the monotonic clock; ``answered`` says whether we let our answer be heard."""
+    """One message as it came in.
+
+    Attributes:
+        at: When, by the monotonic clock.
+        late: Seconds since the program saw the change, by the wall clock.
+        answered: Whether we let our answer be heard.
+    """
 
     at: float
     id: str
@@ -29,6 +36,7 @@ class Receipt:
     digest: str
     event: dict[str, Any]
     answered: bool = True
+    late: float = 0.0
 
 
 @dataclass
@@ -86,7 +94,8 @@ class Ledger:
         assert request.headers["webhook-id"] == event["id"]
         data = event["data"]
         thread = data["cluster"]["id"] if data["task"] is None else f"{data['cluster']['id']}/{data['task']['id']}"
-        receipt = Receipt(time.monotonic(), event["id"], thread, data["sequence"], hashlib.sha256(body).hexdigest(), data)
+        digest, late = hashlib.sha256(body).hexdigest(), time.time() - datetime.fromisoformat(data["observed_at"]).timestamp()
+        receipt = Receipt(time.monotonic(), event["id"], thread, data["sequence"], digest, data, late=late)
         async with self._more:
             self.receipts.append(receipt)
             self._more.notify_all()

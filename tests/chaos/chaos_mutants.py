@@ -50,7 +50,7 @@ MUTANTS = (
 """,
             ),
         ),
-        ("tests/chaos/test_chaos.py::test_the_power_may_go_at_any_moment",),
+        ("tests/chaos/test_chaos_power.py::test_the_power_may_go_at_any_moment",),
     ),
     Mutant(
         "M3 no lanes",
