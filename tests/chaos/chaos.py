@@ -20,6 +20,7 @@ from typing import Any
 from chaos_audit import Verdict, as_table
 from chaos_kills import SYSCALLS, can_trace, kills, swept, terms
 from chaos_load import flood, outage
+from chaos_model import play
 from chaos_mutants import MUTANTS, caught
 from chaos_power import cut
 
@@ -99,13 +100,25 @@ async def cut_off(asked: Asked, folder: Path) -> AsyncIterator[Said]:
     yield Said("E: power cuts", not (found.broken or found.strangers or found.lost), notes={"found": str(found)})
 
 
+async def modelled(asked: Asked, folder: Path) -> AsyncIterator[Said]:
+    def played() -> str | None:
+        try:
+            play(folder, examples=asked.some(2000), steps=50, seed=asked.seed)
+        except AssertionError as error:
+            return str(error)
+        return None
+
+    broken = await asyncio.to_thread(played)
+    yield Said("H: in whatever order things happen", broken is None, notes={"examples": asked.some(2000), "broken": broken})
+
+
 async def mutated(_asked: Asked, folder: Path) -> AsyncIterator[Said]:
     for mutant in MUTANTS:
         by = await asyncio.to_thread(caught, mutant, folder)
         yield Said(mutant.name, by is not None, notes={"caught by": by or "NOBODY"})
 
 
-RUNS = {"A": killed, "C": down, "D": swept_through, "E": cut_off, "F": flooded, "J": ended, "M": mutated}
+RUNS = {"A": killed, "C": down, "D": swept_through, "E": cut_off, "F": flooded, "H": modelled, "J": ended, "M": mutated}
 
 
 def say(text: str) -> None:

@@ -97,6 +97,13 @@ def heard(receipts: Iterable[Receipt]) -> dict[Said, set[str]]:
     return ids
 
 
+def heard_of(event: Event) -> Said:
+    """What an event about a task is about."""
+    assert event.task is not None
+    order = None if event.stage is None else event.stage.order
+    return said(event.kind, event.task.id, event.node, order, event.task.attempt)
+
+
 class Wanting:
     """What is owed and has not been received yet; reads each receipt once, since in a flood there are tens of thousands."""
 
@@ -147,7 +154,7 @@ def audit(
     unanswered = sum(not receipt.answered for receipt in receipts)
     return Verdict(
         lost=max(len(owed - set(ids)) - excused, 0),
-        phantoms=sum(not _left_behind(each, everything, ids) for each in ids.keys() - everything),
+        phantoms=len(phantoms(ids, everything)),
         two_ids=sum(len(each) > 1 for each in ids.values()),
         out_of_order=sum(numbers != sorted(numbers) or (not excused and _holes(numbers)) for numbers in threads.values()),
         differing=sum(len(each) > 1 for each in digests.values()),
@@ -166,14 +173,18 @@ def _explained(before: Receipt, blows: Sequence[Blow]) -> bool:
     return not before.answered or any(-blow.after <= blow.at - before.at <= blow.before for blow in blows)
 
 
-def _left_behind(fact: Said, everything: AbstractSet[Said], heard: Mapping[Said, set[str]]) -> bool:
-    """Whether a stage is told under a later attempt than its own, because that was over before it could be seen.
+def phantoms(heard: Mapping[Said, set[str]], everything: AbstractSet[Said]) -> list[Said]:
+    """What was told and never happened.
 
-    A retry that begins at the failed stage still lists what was done before; nobody can know in which attempt if none was seen.
+    A retry that begins at the failed stage still lists what was done before. If none of it was seen while it happened, nobody
+    can know in which attempt it did: it is told under the attempt that shows it, once, and is no phantom.
     """
-    kind, task, node, order, attempt = fact
-    own = [(kind, task, node, order, earlier) for earlier in range(1, attempt)]
-    return order is not None and any(each in everything and each not in heard for each in own)
+
+    def left_behind(kind: str, task: str, node: str | None, order: int | None, attempt: int) -> bool:
+        own = [(kind, task, node, order, earlier) for earlier in range(1, attempt)]
+        return order is not None and any(each in everything and each not in heard for each in own)
+
+    return [fact for fact in heard.keys() - everything if not left_behind(*fact)]
 
 
 def _holes(numbers: Sequence[int]) -> bool:
