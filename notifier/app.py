@@ -29,6 +29,7 @@ from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.outbound import open_session
+from notifier.signals import Signals
 from notifier.sinks import registry
 from notifier.sinks.contract import Patient, Sink, SinkSettings, Surroundings
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
@@ -202,6 +203,8 @@ class Crew:
             for name, outlet in self.dispatcher.outlets.items()
             if outlet.state.paused
         ]
+        if (refusal := self.store.refusal) is not None and asyncio.get_running_loop().time() - refusal[0] <= stale:
+            problems.append(f"the store refuses what it is given: {refusal[1].words}")
         return Health(alive=not late, problems=tuple(problems), details=tuple(details))
 
 
@@ -278,12 +281,14 @@ async def run(path: Path) -> None:
 
     Raises:
         ConfigError, StoreError, OSError: It could not start.
+        StoreDamaged: The store was damaged while it ran, and it stopped.
     """
     settings = load(path)
     telemetry.configure(settings.log.format, settings.log.level)
     store = Store(settings.store).open()
     try:
-        signals = _Signals()
+        signals = Signals()
+        store.on_damage = signals.damaged
         crew = await Crew(settings, store).__aenter__()
         telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
         try:
@@ -318,20 +323,6 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh
-
-
-class _Signals:
-    """The signals that concern us, one after another."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._queue.put_nowait, number)
-
-    async def next(self) -> signal.Signals:
-        """Wait for one."""
-        return await self._queue.get()
 
 
 def schema() -> dict[str, object]:

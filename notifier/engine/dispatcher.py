@@ -6,7 +6,7 @@ message is the sink's to say; what follows is decided here, by ``domain.retry``.
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
 from notifier.sinks.contract import Sink
-from notifier.store.errors import Fenced, StoreError
+from notifier.store.errors import Fenced, StoreDamaged, StoreError
 from notifier.store.rows import Claim, SinkState
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -32,6 +32,9 @@ LOOK = 1.0
 
 SWEEP = 60.0
 """Seconds between looks for what has been owed for too long."""
+
+KEPT = LEASE - LONGEST_SEND - 3.0
+"""Seconds for which the outcome of a send is kept in hand while the store cannot take it; the lane is surely ours so long."""
 
 ALONE = 5.0
 """Seconds an outlet waits after its own loop or the store failed."""
@@ -202,13 +205,13 @@ class Outlet:
             # Only a pause held the others back; a failure or two did not, and must not cut short what each waits for itself.
             recovered = self.state.paused
             self.state = SinkState()
-            await self._store.transact(lambda tx: self._arrived(tx, claim, outcome, now.timestamp(), recovered=recovered))
+            await self._note(lambda tx: self._arrived(tx, claim, outcome, now.timestamp(), recovered=recovered))
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
             if recovered:
                 telemetry.sink_recovered(self.settings.name)
             return
         verdict = self._judge(claim, outcome, now)
-        await self._store.transact(lambda tx: self._failed(tx, claim, outcome, verdict, now.timestamp()))
+        await self._note(lambda tx: self._failed(tx, claim, outcome, verdict, now.timestamp()))
         said = "dead" if isinstance(verdict, Bury) else f"again at {verdict.at:%Y-%m-%d %H:%M:%S} UTC"
         telemetry.delivery_failed(
             self.settings.name,
@@ -218,6 +221,20 @@ class Outlet:
             detail=outcome.detail,
             verdict=said,
         )
+
+    async def _note(self, work: Callable[[Transaction], None]) -> None:
+        """Write what became of a message, again and again for a while: if it cannot be written, the message is repeated."""
+        until = time.monotonic() + KEPT
+        while True:
+            try:
+                return await self._store.transact(work)
+            except (Fenced, StoreDamaged):
+                raise
+            except StoreError as error:
+                if time.monotonic() >= until:
+                    raise
+                telemetry.store_failed(f"outlet {self.settings.name}", str(error))
+            await asyncio.sleep(LOOK)
 
     def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: float, *, recovered: bool) -> None:
         tx.delivered(claim, receipt, now)

@@ -10,6 +10,7 @@ import fcntl
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from notifier.store.errors import StoreBusy, StoreDamaged, StoreError
+from notifier.store.errors import Fenced, StoreBusy, StoreDamaged, StoreError, StoreFull
 from notifier.store.migrate import migrate
 from notifier.store.transaction import Transaction
 
@@ -68,6 +69,11 @@ class Store:
     """The database behind a URL: ``sqlite:///path``, ``sqlite://`` (memory) or ``postgresql://…``.
 
     Raises on ``open``: `StoreBusy` for a SQLite file that another process holds, `StoreDamaged`, `StoreError`.
+
+    Attributes:
+        on_damage: Called once, on the store's thread, when the disk turns out to fail or the file to be unsound. From then on
+            nothing is written: what a disk says after it failed to write cannot be believed (the "fsync gate").
+        refusal: The last time, by the monotonic clock, that the database refused work, and why. None: never.
     """
 
     url: str = field(repr=False)  # It may hold a password.
@@ -75,7 +81,10 @@ class Store:
     _thread: threading.Thread | None = None
     _engine: Engine | None = None
     _lock: int | None = None
+    _damage: StoreDamaged | None = None
     schema_before: str | None = None
+    on_damage: Callable[[StoreDamaged], None] | None = None
+    refusal: tuple[float, StoreError] | None = None
 
     def open(self) -> Self:
         """Take the database, migrate it if it is older, start the thread."""
@@ -201,10 +210,13 @@ class Store:
         if self._engine is None:
             raise RuntimeError("The store's thread outlived its engine.")
         try:
+            if self._damage is not None:
+                raise self._damage  # noqa: TRY301 - told like the first time
             with _readable(self), self._engine.begin() as connection:
                 transaction = Transaction(connection)
                 results = [job.work(transaction) for job in batch]
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+            self._note(error)
             if len(batch) > 1:
                 for job in batch:
                     self._commit([job])
@@ -213,6 +225,14 @@ class Store:
         else:
             for job, result in zip(batch, results, strict=True):
                 job.settle(result, None)
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, StoreError) and not isinstance(error, Fenced):
+            self.refusal = (time.monotonic(), error)
+        if isinstance(error, StoreDamaged) and self._damage is None:
+            self._damage = error
+            if self.on_damage is not None:
+                self.on_damage(error)
 
 
 @contextmanager
@@ -227,6 +247,8 @@ def _readable(store: Store) -> Iterator[None]:
             raise StoreBusy(f"{where} is in use by another process: SQLite is for one notifier at a time.") from None
         if "malformed" in cause or "not a database" in cause:
             raise StoreDamaged(f"{where} is damaged: {cause}. Restore a backup; the file was left as it is.") from None
+        if "disk is full" in cause:
+            raise StoreFull(f"The disk under {where} is full. Nothing is lost; it goes on once there is room.") from None
         if "disk I/O error" in cause:
             raise StoreDamaged(f"The disk under {where} fails: {cause}.") from None
         raise StoreError(f"{where}: {cause}") from None

@@ -12,7 +12,7 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import Policy
 from notifier.engine import dispatcher as engine
-from notifier.store.errors import Fenced, StoreError
+from notifier.store.errors import Fenced, StoreDamaged, StoreError, StoreFull
 from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
 
@@ -318,6 +318,7 @@ async def test_an_outlet_outlives_its_store_and_its_own_faults(store: Store, mon
 async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
     store: Store, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "KEPT", 0.0)
     sink = Sink()
     served = outlet(store, sink)
     arrive, sick = served._arrived, [True]
@@ -338,3 +339,40 @@ async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
         await eventually(settled(store))
     assert sink.heard[0].id == sink.heard[1].id
     assert sink.heard[1].may_repeat
+
+
+async def test_an_outcome_is_kept_in_hand_while_the_disk_is_full_so_that_nothing_is_sent_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.01)
+    sink = Sink()
+    served = outlet(store, sink)
+    arrive, refusals = served._arrived, [StoreFull("full")] * 3
+
+    def arrived(tx: object, *facts: object, **more: object) -> None:
+        if refusals:
+            raise refusals.pop()
+        arrive(tx, *facts, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(served, "_arrived", arrived)
+    await store.transact(tell())
+    async with serving(served):
+        await eventually(settled(store))
+    assert sink.told == [("search", number) for number in (1, 2, 3, 4)]
+
+
+async def test_nothing_is_kept_in_hand_for_a_store_that_is_damaged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Sink()
+    served = outlet(store, sink)
+    tried: list[object] = []
+
+    def arrived(*facts: object, **_: object) -> None:
+        tried.append(facts)
+        raise StoreDamaged("the disk fails")
+
+    monkeypatch.setattr(served, "_arrived", arrived)
+    await store.transact(tell())
+    async with serving(served):
+        await eventually(lambda: len(tried) > 0 and not served._sends)
+    # Once, or twice where others shared the transaction.
+    assert len(tried) <= 2
