@@ -50,7 +50,12 @@ class World:
     cloud: Simulator
     bot: Bot
     folder: Path
-    notes: dict[str, float] = field(default_factory=dict)
+    opening: asyncio.Future[None] = field(default_factory=asyncio.Future)
+
+    async def looked_at(self) -> None:
+        """Wait until the story begins, which is when every cluster was looked at."""
+        async with asyncio.timeout(60):
+            await self.opening
 
     async def all_told(self, timeout: float) -> None:
         """Wait until everything owed was received."""
@@ -100,11 +105,11 @@ async def world(
     async with Simulator(scenario, speed=speed, faults=faults, monotonic=curtain) as cloud, ledger:
         config = configuration(folder, scenario, cloud.url, {"hook": ledger.url, **(more_hooks or {})}, **configured)
         here = World(scenario, ledger, cloud, Bot(config), folder)
-        opening = asyncio.create_task(_rise(curtain, here))
+        here.opening = asyncio.ensure_future(_rise(curtain, here))
         try:
             yield here
         finally:
-            opening.cancel()
+            here.opening.cancel()
             await here.bot.clear()
 
 
