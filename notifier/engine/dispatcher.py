@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from notifier import telemetry
@@ -16,6 +16,7 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
+from notifier.engine.clock import Wall
 from notifier.sinks.contract import Sink
 from notifier.store.errors import Fenced, StoreDamaged, StoreError
 from notifier.store.rows import Claim, SinkState
@@ -66,6 +67,7 @@ class Outlet:
         self._sends: set[asyncio.Task[None]] = set()
         self._next_send = 0.0
         self._next_sweep = 0.0
+        self._wall = Wall()
 
     def wake(self) -> None:
         """There may be work."""
@@ -108,6 +110,7 @@ class Outlet:
 
     async def _round(self) -> float:
         """Claim what there is room for and start sending it; seconds to rest."""
+        await self._follow_the_clock()
         now, settings, state = time.time(), self.settings, self.state
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP
@@ -136,6 +139,17 @@ class Outlet:
             return 0.0 if len(self._sends) < settings.concurrency and not state.paused else LOOK
         due = await self._store.transact(lambda tx: tx.next_due(settings.name))
         return LOOK if due is None else min(max(due - now, 0.01), LOOK)
+
+    async def _follow_the_clock(self) -> None:
+        """What waits for a moment waits for so many seconds, and a lease lasts so many: when the wall clock is set, they move."""
+        if step := self._wall.step():
+            name = self.settings.name
+            await self._store.transact(lambda tx: tx.shift(name, step))
+            self._next_sweep += step
+            if self.state.paused_until is not None:
+                self.state = replace(self.state, paused_until=self.state.paused_until + step)
+                await self._store.transact(lambda tx: tx.mark(name, self.state))
+            telemetry.phase("clock.set", "the wall clock was set", sink=name, seconds=round(step))
 
     def _give_up(self, tx: Transaction, now: float) -> int:
         limit = self.settings.policy.give_up_after

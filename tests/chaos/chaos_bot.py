@@ -76,6 +76,7 @@ class Bot:
     config: Path
     before: Sequence[str] = ()
     """What runs the program: a tracer, say."""
+    program: Sequence[str] = ("-m", "notifier")
     environ: dict[str, str] = field(default_factory=dict)
     blows: list[Blow] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
@@ -97,8 +98,7 @@ class Bot:
             self.process = await asyncio.create_subprocess_exec(
                 *self.before,
                 sys.executable,
-                "-m",
-                "notifier",
+                *self.program,
                 "run",
                 "-c",
                 str(self.config),

@@ -39,12 +39,14 @@ class Gauges:
     Attributes:
         peak: The most memory that was resident at once, in MiB.
         lag: Seconds that the program's loop was late in 99 of 100 cases, by its own histogram: the upper edge of the bucket.
-        idle: The same of a process beside it that does nothing but sleep: that much is the machine's.
+        worst: The upper edge of the bucket of the latest beat of all.
+        idle: The same as ``lag`` of a process beside it that does nothing but sleep: that much is the machine's.
         answers: Seconds that ``/healthz`` took, each time.
     """
 
     peak: float = 0.0
     lag: float = 0.0
+    worst: float = 0.0
     idle: float = 0.0
     answers: list[float] = field(default_factory=list)
 
@@ -63,11 +65,11 @@ class Gauges:
         }
 
 
-def lag_of(metrics: str) -> float:
+def lag_of(metrics: str, share: float = 0.99) -> float:
     """The edge of the bucket below which 99 of 100 beats lie; 0 where none was counted."""
     counts = {float(edge): float(count) for edge, count in BUCKET.findall(metrics)}
     total = max(counts.values(), default=0.0)
-    return min((edge for edge, count in counts.items() if total and count >= 0.99 * total), default=0.0)
+    return min((edge for edge, count in counts.items() if total and count >= share * total), default=0.0)
 
 
 @asynccontextmanager
@@ -81,7 +83,8 @@ async def gauged(pid: int, port: int) -> AsyncIterator[Gauges]:
         watcher = asyncio.create_task(_watch(session, port, gauges))
         try:
             yield gauges
-            gauges.lag = lag_of(await _text(session, f"http://127.0.0.1:{port}/metrics"))
+            metrics = await _text(session, f"http://127.0.0.1:{port}/metrics")
+            gauges.lag, gauges.worst = lag_of(metrics), lag_of(metrics, share=1.0)
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):

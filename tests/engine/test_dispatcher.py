@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving, settled, tell
 
 from notifier.domain import render as words
@@ -376,3 +378,36 @@ async def test_nothing_is_kept_in_hand_for_a_store_that_is_damaged(store: Store,
         await eventually(lambda: len(tried) > 0 and not served._sends)
     # Once, or twice where others shared the transaction.
     assert len(tried) <= 2
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1])
+async def test_a_wall_clock_that_is_set_neither_puts_off_a_retry_nor_sends_twice_what_is_under_way(
+    store: Store, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.02)
+    set_clock, first = asyncio.Event(), True
+
+    async def slowly() -> Receipt:
+        await set_clock.wait()
+        await asyncio.sleep(0.1)  # Several looks: whoever takes the lease for ended would send again by now.
+        return Receipt()
+
+    def script(message: Message) -> Awaitable[Receipt] | Receipt | Exception:
+        nonlocal first
+        if message.event.cluster.name == "slow" and message.event.sequence == 1:
+            return slowly()
+        if first:
+            first = False
+            return fails()
+        return Receipt()
+
+    sink = Sink(script)
+    await store.transact(tell("search"))
+    await store.transact(tell("slow"))
+    async with serving(outlet(store, sink, policy=Policy(first_retry=0.2))):
+        await eventually(lambda: len(sink.heard) >= 2)
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=hours), tick=True):
+            set_clock.set()
+            await eventually(settled(store, count=8))
+    assert sink.told.count(("slow", 1)) == 1
+    assert sink.told.count(("search", 1)) == 2

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from store_scenes import Scene, claim, cluster
+from store_scenes import LEASE, NOW, Scene, arrived, claim, cluster, put_off
 
 from notifier.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from notifier.store.store import PRAGMAS, Store
@@ -218,6 +218,21 @@ async def test_a_full_disk_refuses_whole_transactions_loses_nothing_and_is_got_o
     await store.transact(lambda tx: tx._run(text("PRAGMA max_page_count=100000")).scalar())
     await store.transact(Scene(cluster(f"c{stored}")).three_events())
     assert len(await store.transact(lambda tx: tx.clusters())) == 2 + stored
+    store.close()
+
+
+@pytest.mark.parametrize(("step", "due"), [(-3600.0, 600.0 - 3600.0), (3600.0, 600.0)])
+async def test_what_waits_and_what_is_leased_follow_a_wall_clock_that_is_set(path: Path, step: float, due: float) -> None:
+    store = Store(f"sqlite:///{path}").open()
+    for name in ("waits", "leased"):
+        await store.transact(Scene(cluster(name)).three_events())
+    waits, leased = await store.transact(claim(2))
+    await store.transact(put_off(waits, NOW + 600))
+    await store.transact(lambda tx: tx.shift("team", step))
+    assert await store.transact(lambda tx: tx.next_due("team")) == pytest.approx(min(NOW + due, NOW + LEASE + step))
+    free = await store.transact(claim(2, now=NOW + step + LEASE - 1))
+    assert leased.lane not in {taken.lane for taken in free}, "the lease lasts as long as before"
+    await store.transact(arrived(leased))
     store.close()
 
 
