@@ -14,6 +14,7 @@ from chaos_world import World, world
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import fleet
 
+SPEED = 400.0
 HOUR, DAY = 3600, 86400
 STEPS = (HOUR, -HOUR, DAY, -DAY, -HOUR)
 """Seconds by which the wall clock is set, one after another; each from what it showed before. Nothing follows a last step back
@@ -30,7 +31,8 @@ async def stalled(folder: Path, *, clusters: int, seed: int) -> tuple[Verdict, d
     """The whole process stands still for five seconds. Polls are late, none is lost, and its lag is there to see."""
     port = await free_port()
     http = f"{{listen: '127.0.0.1:{port}'}}"
-    async with world(folder, fleet(clusters, seed=seed, window=600.0), ledger=Ledger(), faults=Faults(), http=http) as here:
+    scenario = fleet(clusters, seed=seed, window=600.0)
+    async with world(folder, scenario, ledger=Ledger(), faults=Faults(), speed=SPEED, http=http) as here:
         await here.bot.start()
         await here.ledger.until(3, 60)
         async with gauged(here.bot.pid, port) as gauges:
@@ -48,7 +50,7 @@ async def stepped(
 ) -> tuple[Verdict, dict[str, float]]:
     """The wall clock is set, again and again, while receivers fail now and then, so that there are waits that it could break."""
     ledger = Ledger(failing=0.2, any_time=True, seed=seed)
-    async with world(folder, fleet(clusters, seed=seed, window=900.0), ledger=ledger, faults=Faults()) as here:
+    async with world(folder, fleet(clusters, seed=seed, window=900.0), ledger=ledger, faults=Faults(), speed=SPEED) as here:
         clock, fewest = folder / "clock", float("inf")
         here.bot.program = (str(Path(__file__).with_name("chaos_wall.py")), str(clock))
         await here.bot.start()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +66,13 @@ class World:
         await self.bot.leave()
         stored = await contents(self.folder / "notifier.db")
         return audit(self.scenario, self.ledger.receipts, self.bot.blows, slots=slots, stored=stored, excused=excused)
+
+
+async def eventually(holds: Callable[[], bool], timeout: float) -> None:
+    """Wait for what lies in a counter, so that it has to be asked for again and again."""
+    async with asyncio.timeout(timeout):
+        while not holds():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.05)
 
 
 async def everything(scenario: Scenario, ledger: Ledger, timeout: float) -> None:
