@@ -1,4 +1,4 @@
-"""The chaos suite in full: ``python tests/chaos/chaos.py [--seed N] [--runs ACDEFJM] [--scale 1.0] [--out DIR]``.
+"""The chaos suite in full: ``python tests/chaos/chaos.py [--seed N] [--runs ACDEFHIJKTM] [--scale 1.0] [--out DIR]``.
 
 Every run has a world of its own. Prints a verdict a run as it comes, then the table for ``docs/reliability.md``, and ends with 1
 if a promise was broken or a mutant survived. Runs of which nothing can be known here (no strace, say) are counted as skipped.
@@ -18,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from chaos_audit import Verdict, as_table
+from chaos_disk import DAMAGED, doubled, failing, full, restored, unusable
+from chaos_hostile import hostile
 from chaos_kills import SYSCALLS, can_trace, kills, swept, terms
 from chaos_load import flood, outage
 from chaos_model import play
 from chaos_mutants import MUTANTS, caught
+from chaos_mutants import as_table as mutants_table
 from chaos_power import cut
+from chaos_time import LATEST, stalled, stepped
 
 SIDE_BY_SIDE = 4
 """Sweeps at once: they mostly wait."""
@@ -112,13 +116,64 @@ async def modelled(asked: Asked, folder: Path) -> AsyncIterator[Said]:
     yield Said("H: in whatever order things happen", broken is None, notes={"examples": asked.some(2000), "broken": broken})
 
 
+async def attacked(asked: Asked, folder: Path) -> AsyncIterator[Said]:
+    verdict, gauges, notes = await hostile(folder, clusters=4, seed=asked.seed, rounds=asked.some(5))
+    good = verdict.good and gauges.kept and not notes["harm"] and not notes["trapped"]
+    yield Said("I: a hostile cloud, a hostile receiver, hostile names", good, verdict, notes)
+
+
+async def out_of_disk(asked: Asked, folder: Path) -> AsyncIterator[Said]:
+    names = ("K: a full disk", "K: a disk that fails")
+    if can_trace():
+        verdict, notes = await full(folder / "a", seed=asked.seed)
+        yield Said(names[0], verdict.good and not verdict.repeats and bool(notes["said"] and notes["mended"]), verdict, notes)
+        verdict, notes = await failing(folder / "b", seed=asked.seed)
+        yield Said(names[1], verdict.good and notes["exit code"] == DAMAGED and bool(notes["said"]), verdict, notes)
+    else:
+        for name in names:
+            yield Said(name, None, notes={"skipped": "strace is not installed"})
+    verdict, notes = await doubled(folder / "c", seed=asked.seed)
+    refused = notes["exit code"] == 1 and notes["named"] and notes["refused after s"] <= 2
+    yield Said("K: a second instance", verdict.good and bool(refused), verdict, notes)
+    verdict, notes = await restored(folder / "d", seed=asked.seed)
+    yield Said(
+        "K: an old copy restored", not (verdict.lost or verdict.phantoms or verdict.two_ids or verdict.invariants), notes=notes
+    )
+    found = await unusable(folder / "e", seed=asked.seed)
+    codes = {"newer schema": 1, "flipped bytes": DAMAGED, "no database": DAMAGED}
+    good = all(found[name].startswith(f"{code}, left as it was: notifier: ") for name, code in codes.items())
+    yield Said("K: files that must not be used", good, notes=dict(found))
+
+
+async def out_of_time(asked: Asked, folder: Path) -> AsyncIterator[Said]:
+    verdict, notes = await stalled(folder / "a", clusters=asked.some(20), seed=asked.seed)
+    yield Said("T: the program stands still for 5 s", verdict.good and notes["polls after"] > 0, verdict, notes)
+    verdict, notes = await stepped(folder / "b", clusters=asked.some(10), seed=asked.seed)
+    good = verdict.good and notes["fewest polls a second"] >= 1 and notes["longest silence s"] <= LATEST
+    yield Said("T: the wall clock is set by an hour and a day", good, verdict, notes)
+
+
 async def mutated(_asked: Asked, folder: Path) -> AsyncIterator[Said]:
+    by: dict[str, str | None] = {}
     for mutant in MUTANTS:
-        by = await asyncio.to_thread(caught, mutant, folder)
-        yield Said(mutant.name, by is not None, notes={"caught by": by or "NOBODY"})
+        by[mutant.name] = found = await asyncio.to_thread(caught, mutant, folder)
+        yield Said(mutant.name, found is not None, notes={"caught by": found or "NOBODY"})
+    say("\n" + mutants_table(by) + "\n")
 
 
-RUNS = {"A": killed, "C": down, "D": swept_through, "E": cut_off, "F": flooded, "H": modelled, "J": ended, "M": mutated}
+RUNS = {
+    "A": killed,
+    "C": down,
+    "D": swept_through,
+    "E": cut_off,
+    "F": flooded,
+    "H": modelled,
+    "I": attacked,
+    "J": ended,
+    "K": out_of_disk,
+    "T": out_of_time,
+    "M": mutated,
+}
 
 
 def say(text: str) -> None:
@@ -139,7 +194,7 @@ async def main() -> int:
     for letter in options.runs:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            for part in ("a", "b"):
+            for part in "abcde":
                 (Path(folder) / part).mkdir()
             async for said in RUNS[letter](asked, Path(folder)):
                 told.append(said)

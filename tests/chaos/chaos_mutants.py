@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,11 @@ MUTANTS = (
         "M5 ids by chance",
         (("domain/identity.py", "return str(uuid5(", "return str(__import__('uuid').uuid4()) or str(uuid5("),),
         ("tests/domain/test_identity.py",),
+    ),
+    Mutant(
+        "M6 a library tries again by itself",
+        (("sinks/slack_calls.py", "        self._client.retry_handlers = []\n", ""),),
+        ("tests/sinks/test_slack_one_call.py",),
     ),
     Mutant(
         "M7 names are judged, addresses are not",
@@ -133,6 +139,17 @@ MUTANTS = (
         ("tests/engine/test_dispatcher.py",),
     ),
 )
+
+
+def mutant(number: int) -> Mutant:
+    """The mutant of that number: ``M6`` is 6."""
+    return next(each for each in MUTANTS if each.name.startswith(f"M{number} "))
+
+
+def as_table(caught_by: Mapping[str, str | None]) -> str:
+    """Who caught whom, in Markdown."""
+    rows = [f"| {name} | {by or '**nobody**'} |" for name, by in caught_by.items()]
+    return "\n".join(["| what is wrong | who noticed |", "|---|---|", *rows])
 
 
 class Unfit(Exception):
