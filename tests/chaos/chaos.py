@@ -202,9 +202,8 @@ async def main() -> int:
                 fate = {None: "skipped", True: "kept", False: "BROKEN"}[said.good]
                 say(f"{said.name}: {fate}, {seconds} s, {said.notes}" + (f", {said.verdict}" if said.verdict else ""))
                 began = time.monotonic()
-    table = [(said.name, said.verdict.as_dict()) for said in told if said.verdict is not None]
-    if table:
-        say("\n" + as_table(table))
+    if table := [(said.name, said.verdict) for said in told if said.verdict is not None]:
+        say("\n" + as_table(table) + "\n")
     if options.out:
         versions = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "kernel": platform.release()}
         runs = [{"run": said.name, "good": said.good, **said.notes, **dict(_numbers(said))} for said in told]

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from chaos_ledger import Receipt
 
@@ -58,8 +57,7 @@ class Verdict:
     @property
     def good(self) -> bool:
         """Whether the promise was kept."""
-        wrong = (self.lost, self.phantoms, self.two_ids, self.out_of_order, self.differing, self.unexplained, self.invariants)
-        return not any(wrong) and self.repeats <= self.bound
+        return not any(getattr(self, name) for name in COUNTED) and self.repeats <= self.bound
 
     def as_dict(self) -> dict[str, int | bool]:
         """For a report."""
@@ -219,9 +217,15 @@ def broken(events: Sequence[Event], deliveries: Sequence[DeliveryRow]) -> list[s
     return wrong
 
 
-def as_table(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Named verdicts as a table in Markdown."""
-    keys = list(rows[0][1])
-    lines = ["| run | " + " | ".join(key.replace("_", " ") for key in keys) + " |", "|---" * (len(keys) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(str(values.get(key, "")) for key in keys) + " |" for name, values in rows]
+COUNTED = ("lost", "phantoms", "two_ids", "out_of_order", "differing", "unexplained", "invariants")
+"""What must be zero, in the order of the table."""
+
+
+def as_table(rows: Sequence[tuple[str, Verdict]]) -> str:
+    """Named verdicts as the table of ``docs/reliability.md``."""
+    names = ["run", "blows", "events", *(name.replace("_", " ") for name in COUNTED), "repeats (bound)"]
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+    for name, verdict in rows:
+        counts = [verdict.blows, verdict.events, *(getattr(verdict, each) for each in COUNTED)]
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} | {verdict.repeats} ({verdict.bound}) |")
     return "\n".join(lines)
