@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from chaos_audit import Verdict, as_table
 from chaos_disk import DAMAGED, doubled, failing, full, restored, unusable
 from chaos_hostile import hostile
 from chaos_kills import SYSCALLS, can_trace, kills, swept, terms
-from chaos_load import flood, outage
+from chaos_load import abandoned, flood, outage
 from chaos_model import play
 from chaos_mutants import MUTANTS, caught
 from chaos_mutants import as_table as mutants_table
@@ -69,8 +70,10 @@ async def ended(asked: Asked, folder: Path) -> AsyncIterator[Said]:
 
 
 async def down(asked: Asked, folder: Path) -> AsyncIterator[Said]:
-    verdict, notes = await outage(folder, clusters=asked.some(20), seed=asked.seed, down_for=max(120.0 * asked.scale, 32.0))
+    verdict, notes = await outage(folder / "a", clusters=asked.some(20), seed=asked.seed, down_for=max(120.0 * asked.scale, 32.0))
     yield Said("C: a receiver down, another not", verdict.good and notes["others done s before it was up"] > 0, verdict, notes)
+    verdict, notes = await abandoned(folder / "b", clusters=asked.some(20), seed=asked.seed)
+    yield Said("C: a receiver down for too long, another throttled", verdict.good, verdict, notes)
 
 
 async def flooded(asked: Asked, folder: Path) -> AsyncIterator[Said]:
@@ -196,7 +199,7 @@ async def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             for part in "abcde":
                 (Path(folder) / part).mkdir()
-            async for said in RUNS[letter](asked, Path(folder)):
+            async for said in _contained(letter, asked, Path(folder)):
                 told.append(said)
                 seconds = round(time.monotonic() - began)
                 fate = {None: "skipped", True: "kept", False: "BROKEN"}[said.good]
@@ -216,6 +219,16 @@ async def main() -> int:
         + "".join(f"\n  {each}" for each in broken)
     )
     return 1 if broken else 0
+
+
+async def _contained(letter: str, asked: Asked, folder: Path) -> AsyncIterator[Said]:
+    """A run; one that cannot be played to its end is broken, and the others go on."""
+    try:
+        async for said in RUNS[letter](asked, folder):
+            yield said
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is a verdict
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        yield Said(f"{letter}: broke off", False, notes={"error": repr(error)[:2000], "where": f"{place.name}:{place.lineno}"})
 
 
 def _numbers(said: Said) -> dict[str, int | bool]:

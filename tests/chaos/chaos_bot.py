@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,18 +46,22 @@ def configuration(
     hooks: dict[str, str],
     *,
     more: str = "",
+    each: Mapping[str, str] | None = None,
     store: str | None = None,
     http: str = "off",
     active: str = "150ms",
     idle: str = "300ms",
     timeout: str = "500ms",
 ) -> Path:
-    """Write the configuration that watches all of a scenario and tells everything to every hook."""
+    """Write the configuration that watches all of a scenario and tells everything to every hook; ``each``: what one has besides."""
     text = CONFIG.format(
         cloud=cloud,
         clusters="\n".join(f"      - {{id: {each.id}, name: {each.name}}}" for each in scenario.clusters),
         store=store or f"sqlite:///{folder}/notifier.db",
-        sinks="\n".join(HOOK.format(name=name, url=url, secret=SECRET, slots=SLOTS, more=more) for name, url in hooks.items()),
+        sinks="\n".join(
+            HOOK.format(name=name, url=url, secret=SECRET, slots=SLOTS, more=more + (each or {}).get(name, ""))
+            for name, url in hooks.items()
+        ),
         names=", ".join(hooks),
         http=http,
         active=active,
