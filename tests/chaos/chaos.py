@@ -228,7 +228,9 @@ async def _contained(letter: str, asked: Asked, folder: Path) -> AsyncIterator[S
             yield said
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a verdict
         place = traceback.extract_tb(error.__traceback__)[-1]
-        yield Said(f"{letter}: broke off", False, notes={"error": repr(error)[:2000], "where": f"{place.name}:{place.lineno}"})
+        yield Said(
+            f"{letter}: broke off", good=False, notes={"error": repr(error)[:2000], "where": f"{place.name}:{place.lineno}"}
+        )
 
 
 def _numbers(said: Said) -> dict[str, int | bool]:

@@ -53,7 +53,10 @@ def configuration(
     idle: str = "300ms",
     timeout: str = "500ms",
 ) -> Path:
-    """Write the configuration that watches all of a scenario and tells everything to every hook; ``each``: what one has besides."""
+    """Write the configuration that watches all of a scenario and tells everything to every hook.
+
+    ``more`` is said of all hooks, ``each`` of one by its name.
+    """
     text = CONFIG.format(
         cloud=cloud,
         clusters="\n".join(f"      - {{id: {each.id}, name: {each.name}}}" for each in scenario.clusters),

@@ -62,7 +62,7 @@ async def abandoned(folder: Path, *, clusters: int, seed: int, give_up_after: fl
         await here.bot.start()
         await here.all_told(120)
         await everything(here.scenario, throttled, 300)
-        while await _waiting(port, "gone"):
+        while await _waiting(port, "gone"):  # noqa: ASYNC110 - it lies in another process
             await asyncio.sleep(1.0)
         patient = audit(here.scenario, throttled.receipts, here.bot.blows, slots=SLOTS)
         verdict = await here.verdict()
