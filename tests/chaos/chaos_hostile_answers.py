@@ -185,6 +185,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
@@ -192,15 +193,22 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-            async with asyncio.timeout(LONGEST):
-                head = await reader.readuntil(b"\r\n\r\n")
-                for line in head.lower().split(b"\r\n"):
-                    if line.startswith(b"content-length:"):
-                        await reader.readexactly(int(line.split(b":")[1]))
-                self.seen += 1
-                await self._choose(head)(writer)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+                async with asyncio.timeout(LONGEST):
+                    await self._answer(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                await reader.readexactly(int(line.split(b":")[1]))
+        self.seen += 1
+        await self._choose(head)(writer)
         writer.close()
+        await writer.wait_closed()
 
 
 def relayed(head: bytes, host: str, port: int) -> Answer:
@@ -208,9 +216,11 @@ def relayed(head: bytes, host: str, port: int) -> Answer:
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         from_there, to_there = await asyncio.open_connection(host, port)
-        to_there.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        writer.write(await from_there.read())
-        await writer.drain()
-        to_there.close()
+        try:
+            to_there.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            writer.write(await from_there.read())
+            await writer.drain()
+        finally:
+            to_there.transport.abort()
 
     return answer
