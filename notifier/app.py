@@ -38,6 +38,7 @@ from notifier.engine.reminding import Reminding
 from notifier.engine.shares import LEASE, Seat, Shares
 from notifier.engine.tidying import Tidying
 from notifier.outbound import open_session
+from notifier.signals import Signals
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
 from notifier.sinks.pace import Paces
@@ -240,6 +241,8 @@ class Crew:
             for name, outlet in self.dispatcher.outlets.items()
             if outlet.state.paused
         ]
+        if (refusal := self.store.refusal) is not None and asyncio.get_running_loop().time() - refusal[0] <= stale:
+            problems.append(f"the store refuses what it is given: {refusal[1].words}")
         return Health(alive=not late, problems=tuple(problems), details=tuple(details))
 
 
@@ -310,12 +313,14 @@ async def run(path: Path, *, lease: float = LEASE) -> None:
 
     Raises:
         ConfigError, StoreError, OSError: It could not start.
+        StoreDamaged: The store was damaged while it ran, and it stopped.
     """
     settings = load(path)
     telemetry.configure(settings.log.format, settings.log.level)
     store = Store(settings.store).open()
     try:
-        signals = _Signals()
+        signals = Signals()
+        store.on_damage = signals.damaged
         crew = await Crew(settings, store, lease).__aenter__()
         telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
         try:
@@ -350,20 +355,6 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh
-
-
-class _Signals:
-    """The signals that concern us, one after another."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._queue.put_nowait, number)
-
-    async def next(self) -> signal.Signals:
-        """Wait for one."""
-        return await self._queue.get()
 
 
 def schema() -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The command line: parses and prints only. Results go to stdout, everything else to stderr in one readable block.
 
-Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration, 130 interrupted.
+Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration, 74 the store is damaged, 130 interrupted.
 """
 
 import json

@@ -25,7 +25,8 @@ CONFIG = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document a line, for scripts.")
 LIMIT = click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many, the newest.")
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
+FAILED, WRONG, DAMAGED, INTERRUPTED = 1, 2, 74, 130
+"""``DAMAGED`` is EX_IOERR of sysexits.h: a person must look at the disk, or restore a backup."""
 
 
 def fail(message: object, code: int) -> NoReturn:
@@ -40,13 +41,15 @@ def guarded(command: Callable[..., T]) -> Callable[..., T]:
     @wraps(command)
     def run(*args: Any, **options: Any) -> T:
         from notifier.config import ConfigError
-        from notifier.store.errors import StoreError
+        from notifier.store.errors import StoreDamaged, StoreError
         from notifier.web.client import RemoteError
 
         try:
             return command(*args, **options)
         except ConfigError as error:
             fail(error, WRONG)
+        except StoreDamaged as error:
+            fail(error, DAMAGED)
         except (StoreError, RemoteError) as error:
             fail(error, FAILED)
         except OSError as error:

@@ -36,6 +36,12 @@ _lateness = Histogram(
     buckets=(0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
     registry=registry,
 )
+_lag = Histogram(
+    "notifier_loop_lag_seconds",
+    "How late the event loop is, ten times a second.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=registry,
+)
 _reloads = Gauge("notifier_config_last_reload_successful", "1 if the configuration in use is the file's.", registry=registry)
 _store_failures = Counter("notifier_store_failures", "Transactions that the store refused.", registry=registry)
 _held = Gauge("notifier_clusters_held", "Clusters that this replica polls; the others are another's.", registry=registry)
@@ -109,6 +115,11 @@ def polled(outcome: str, lateness: float) -> None:
     """A poll ended well: ``changed`` or ``unchanged``."""
     _polls.labels(outcome).inc()
     _lateness.observe(max(lateness, 0.0))
+
+
+def loop_lagged(seconds: float) -> None:
+    """The loop came round so late."""
+    _lag.observe(seconds)
 
 
 def poll_failed(cluster: str, reason: str, detail: str) -> None:

@@ -16,6 +16,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from notifier.engine.pulse import Pulse
+
 SHORTEST = 0.005
 """Seconds between ticks at the least: how late a poll may be."""
 
@@ -24,6 +26,19 @@ LONGEST = 0.25
 
 JUMP = 2.0
 """Seconds by which the wall clock may drift from the monotonic one between two looks before it is called a step."""
+
+
+class Wall:
+    """Notices when the wall clock is set, since then it parts from the monotonic one."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def step(self) -> float:
+        """Seconds by which the wall clock was set since the last call; 0 where it was not."""
+        offset = time.time() - time.monotonic()
+        step, self._offset = offset - self._offset, offset
+        return step if abs(step) > JUMP else 0.0
 
 
 class _Due(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
@@ -55,7 +70,8 @@ class Clock:
         )
         self._jobs: list[tuple[Job, float]] = []
         self._watch: asyncio.TimerHandle | None = None
-        self._offset = 0.0
+        self._wall = Wall()
+        self._pulse = Pulse()
 
     def tick(self, work: Callable[[], Awaitable[None]], delay: Callable[[], float]) -> None:
         """Run ``work`` whenever ``delay()`` seconds (between `SHORTEST` and `LONGEST`) are over."""
@@ -68,11 +84,13 @@ class Clock:
     def start(self) -> None:
         """Start, on the running loop."""
         self._scheduler.start()
-        self._offset = time.time() - time.monotonic()
+        self._pulse.start()
+        self._wall = Wall()
         self._watch = asyncio.get_running_loop().call_later(1.0, self._look)
 
     def stop(self) -> None:
         """Stop; what is running goes on."""
+        self._pulse.stop()
         if self._watch is not None:
             self._watch.cancel()
             self._scheduler.pause()
@@ -81,10 +99,8 @@ class Clock:
             self._watch = None
 
     def _look(self) -> None:
-        offset = time.time() - time.monotonic()
-        if abs(offset - self._offset) > JUMP:
+        if self._wall.step():
             now = datetime.now(UTC)
             for job, seconds in self._jobs:
                 job.modify(next_run_time=now + timedelta(seconds=min(seconds, LONGEST)))
-        self._offset = offset
         self._watch = asyncio.get_running_loop().call_later(1.0, self._look)

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from notifier import telemetry
@@ -17,6 +17,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
 from notifier.domain.words import Words
+from notifier.engine.clock import Wall
 from notifier.engine.fallback import Fallback, Told
 from notifier.engine.keeping import KEEP_EVERY, keep
 from notifier.engine.record import checked, record
@@ -76,6 +77,7 @@ class Outlet:
         self._doubts = store.doubts
         self._next_sweep = 0.0
         self._next_keep = 0.0
+        self._wall = Wall()
 
     def wake(self) -> None:
         """There may be work."""
@@ -118,6 +120,7 @@ class Outlet:
 
     async def _round(self) -> float:
         """Claim what there is room for and start sending it; seconds to rest."""
+        await self._follow_the_clock()
         now, settings, state = self._now(), self.settings, self.state
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP
@@ -158,6 +161,17 @@ class Outlet:
             return 0.0 if len(self._sends) < settings.concurrency and not self.state.paused else LOOK
         due = await self._store.transact(lambda tx: tx.next_due(settings.name))
         return LOOK if due is None else min(max(due - now, 0.01), LOOK)
+
+    async def _follow_the_clock(self) -> None:
+        """What waits for a moment waits for so many seconds, and a lease lasts so many: when the wall clock is set, they move."""
+        step = self._wall.step()
+        if step and self._store.alone:
+            name = self.settings.name
+            await self._store.transact(lambda tx: tx.shift(name, step))
+            if self.state.paused_until is not None:
+                self.state = replace(self.state, paused_until=self.state.paused_until + step)
+                await self._store.transact(lambda tx: tx.mark(name, self.state))
+            telemetry.phase("clock.set", "the wall clock was set", sink=name, seconds=round(step))
 
     def _claim(self, tx: Transaction, room: int, now: float) -> tuple[list[Claim], SinkState, float]:
         """Claim where neither the sink's rate nor a pause forbids it, whichever replica knows of it; seconds to wait if so."""

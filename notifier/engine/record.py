@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from notifier import telemetry
 from notifier.domain.message import Receipt
-from notifier.store.errors import Fenced, StoreError
+from notifier.store.errors import Fenced, StoreDamaged, StoreError
 from notifier.store.rows import Claim
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -38,11 +39,12 @@ async def record(store: Store, claim: Claim, work: Callable[[Transaction], T], u
     while True:
         try:
             return await store.transact(attempt)
-        except Fenced:
+        except (Fenced, StoreDamaged):
             raise
-        except StoreError:
+        except StoreError as error:
             if time.monotonic() + AGAIN >= until:
                 raise
+            telemetry.store_failed("outcome", str(error))
             attempt = unless_recorded
             await asyncio.sleep(AGAIN)
 

@@ -23,7 +23,9 @@ from pydantic.alias_generators import to_camel
 from notifier.domain.model import STAGE_STATUSES, TASK_STATUSES, Stage, Status, Task
 
 MAX_TASKS = 1000
-MAX_DEPTH = 64
+MAX_OBJECTS = 40 * MAX_TASKS
+"""Braces in an answer; a task has some fifteen. More are not even parsed, since that would hold up everything else."""
+
 NAME = 256
 PROSE = 4096
 """Longest names and longest descriptions, in characters."""
@@ -33,7 +35,6 @@ _MAX_DRIFT = 32
 _MILLISECONDS_FROM = 10**11
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _LONE_SURROGATE = re.compile(r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
 _SPACES = "\\t\\n\\v\\f\\r\\x85\\u2028\\u2029"
 _BIDI = "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"
 _UNSAFE = re.compile(f"([{_SPACES}])|([{_BIDI}])|[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
@@ -112,16 +113,18 @@ class Page(_Wire):
 
 
 def read_page(body: bytes) -> Page:
-    """Read an answer.
+    """Read an answer. The parser itself stops at 200 levels.
 
     Raises:
         UnreadableError: It is not what the API promises.
     """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        raise UnreadableError(f"JSON nested deeper than {MAX_DEPTH}")
+    if body.count(b"{") > MAX_OBJECTS:
+        raise UnreadableError(f"more than {MAX_OBJECTS} objects in the answer")
     try:
         page = Page.model_validate_json(body)
-    except ValidationError:
+    except ValidationError as error:
+        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] != "json_invalid":
+            raise UnreadableError(_why(body, error)) from None
         page = _read_mended(body)
     if "total_size" not in page.model_fields_set and "detail_list" not in page.model_fields_set:
         raise UnreadableError("neither totalSize nor detailList in the answer")
@@ -279,17 +282,6 @@ def _why(body: bytes, error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return text(f"{where}: {first['msg']}" if where else first["msg"], NAME)
-
-
-def _depth(body: bytes) -> int:
-    depth = deepest = 0
-    for token in _BRACKET.findall(body):
-        if token in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token in b"]}":
-            depth -= 1
-    return deepest
 
 
 def _count(value: object) -> int | None:

@@ -262,6 +262,21 @@ class Lanes(Session):
         waiting = (table.c.sink == sink, table.c.retry_at.is_not(None))
         return self._run(update(table).where(*waiting).values(next_at=now, retry_at=None)).rowcount
 
+    def shift(self, sink: str, step: float) -> None:
+        """Follow the wall clock that was set by ``step`` seconds: what a sink waits for, and leases. Not on PostgreSQL.
+
+        There leases go by the database's clock, which ours says nothing about. After a step forward what waits is due early,
+        which does no harm; a lease that seems to have ended would, so those move too.
+        """
+        if self._dialect == "postgresql":
+            return
+        lane, owed = schema.lane, schema.delivery
+        self._run(update(lane).where(lane.c.sink == sink, lane.c.lease_until > 0).values(lease_until=lane.c.lease_until + step))
+        if step < 0:
+            moments = {"next_at": lane.c.next_at + step, "retry_at": lane.c.retry_at + step}
+            self._run(update(lane).where(lane.c.sink == sink).values(**moments))
+            self._run(update(owed).where(owed.c.sink == sink, owed.c.state.in_(OPEN)).values(ready_at=owed.c.ready_at + step))
+
     def expire(self, sink: str, created_before: float, now: float, *, reason: str, detail: str, limit: int = 500) -> int:
         """Give up what a sink has owed since before ``created_before`` and is not being sent; how many."""
         owed, table = schema.delivery, schema.lane

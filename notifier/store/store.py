@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from notifier.store import postgres
-from notifier.store.errors import StoreBusy, StoreDamaged, StoreError
+from notifier.store.errors import Fenced, StoreBusy, StoreDamaged, StoreError, StoreFull
 from notifier.store.migrate import migrate
 from notifier.store.transaction import Transaction
 
@@ -79,6 +79,11 @@ class Store:
     """The database behind a URL: ``sqlite:///path``, ``sqlite://`` (memory) or ``postgresql://…``.
 
     Raises on ``open``: `StoreBusy` for a SQLite file that another process holds, `StoreDamaged`, `StoreError`.
+
+    Attributes:
+        on_damage: Called once, on the store's thread, when the disk turns out to fail or the file to be unsound. From then on
+            nothing is written: what a disk says after it failed to write cannot be believed (the "fsync gate").
+        refusal: The last time, by the monotonic clock, that the database refused work, and why. None: never.
     """
 
     url: str = field(repr=False)  # It may hold a password.
@@ -86,9 +91,12 @@ class Store:
     _thread: threading.Thread | None = None
     _engine: Engine | None = None
     _lock: int | None = None
+    _damage: StoreDamaged | None = None
     schema_before: str | None = None
     doubts: int = 0
     """How often work has failed: of what was claimed then it is not known whether it was."""
+    on_damage: Callable[[StoreDamaged], None] | None = None
+    refusal: tuple[float, StoreError] | None = None
     _ahead: float | None = None
     _compare_at: float = float("-inf")
 
@@ -136,6 +144,11 @@ class Store:
         done: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Job(work, done, loop))
         return await done
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process can use this database, and time is told by our own clock."""
+        return self._sqlite_file
 
     @property
     def where(self) -> str:
@@ -231,6 +244,8 @@ class Store:
         if self._engine is None:
             raise RuntimeError("The store's thread outlived its engine.")
         try:
+            if self._damage is not None:
+                raise self._damage  # noqa: TRY301 - told like the first time
             with _readable(self), self._engine.begin() as connection:
                 if self._ahead is not None:
                     self._tell_time(connection)
@@ -239,6 +254,7 @@ class Store:
                 transaction.flush()
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
             self.doubts += 1
+            self._note(error)
             if len(batch) > 1:
                 # Even a commit that failed may have been kept, where the connection broke before its answer came. Work reads
                 # what is there before it writes, so it may run again.
@@ -248,6 +264,14 @@ class Store:
                 _settle(batch, [None], error)
         else:
             _settle(batch, results)
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, StoreError) and not isinstance(error, Fenced):
+            self.refusal = (time.monotonic(), error)
+        if isinstance(error, StoreDamaged) and self._damage is None:
+            self._damage = error
+            if self.on_damage is not None:
+                self.on_damage(error)
 
 
 @contextmanager
@@ -262,6 +286,8 @@ def _readable(store: Store) -> Iterator[None]:
             raise StoreBusy(f"{where} is in use by another process: SQLite is for one notifier at a time.") from None
         if "malformed" in cause or "not a database" in cause:
             raise StoreDamaged(f"{where} is damaged: {cause}. Restore a backup; the file was left as it is.") from None
+        if "disk is full" in cause:
+            raise StoreFull(f"The disk under {where} is full. Nothing is lost; it goes on once there is room.") from None
         if "disk I/O error" in cause:
             raise StoreDamaged(f"The disk under {where} fails: {cause}.") from None
         raise StoreError(f"{where}: {cause}") from None

@@ -5,8 +5,8 @@ Its rules are those of the promise: lost, phantoms, facts under two ids, out of 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from chaos_ledger import Receipt
 
@@ -57,8 +57,7 @@ class Verdict:
     @property
     def good(self) -> bool:
         """Whether the promise was kept."""
-        wrong = (self.lost, self.phantoms, self.two_ids, self.out_of_order, self.differing, self.unexplained, self.invariants)
-        return not any(wrong) and self.repeats <= self.bound
+        return not any(getattr(self, name) for name in COUNTED) and self.repeats <= self.bound
 
     def as_dict(self) -> dict[str, int | bool]:
         """For a report."""
@@ -96,9 +95,25 @@ def heard(receipts: Iterable[Receipt]) -> dict[Said, set[str]]:
     return ids
 
 
-def missing(scenario: Scenario, receipts: Iterable[Receipt]) -> int:
-    """How much of what is owed has not been received yet."""
-    return len(truth(scenario)[1] - set(heard(receipts)))
+def heard_of(event: Event) -> Said:
+    """What an event about a task is about."""
+    assert event.task is not None
+    order = None if event.stage is None else event.stage.order
+    return said(event.kind, event.task.id, event.node, order, event.task.attempt)
+
+
+class Wanting:
+    """What is owed and has not been received yet; reads each receipt once, since in a flood there are tens of thousands."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.open = truth(scenario)[1]
+        self._read = 0
+
+    def after(self, receipts: Sequence[Receipt]) -> int:
+        """How much is left after these receipts, of which the first are those of the last call."""
+        self.open -= heard(receipts[self._read :]).keys()
+        self._read = len(receipts)
+        return len(self.open)
 
 
 def audit(
@@ -137,7 +152,7 @@ def audit(
     unanswered = sum(not receipt.answered for receipt in receipts)
     return Verdict(
         lost=max(len(owed - set(ids)) - excused, 0),
-        phantoms=len(set(ids) - everything),
+        phantoms=len(phantoms(ids, everything)),
         two_ids=sum(len(each) > 1 for each in ids.values()),
         out_of_order=sum(numbers != sorted(numbers) or (not excused and _holes(numbers)) for numbers in threads.values()),
         differing=sum(len(each) > 1 for each in digests.values()),
@@ -154,6 +169,20 @@ def audit(
 def _explained(before: Receipt, blows: Sequence[Blow]) -> bool:
     """Whether a repeat is owed to an answer that was not given, or to a blow while it was under way."""
     return not before.answered or any(-blow.after <= blow.at - before.at <= blow.before for blow in blows)
+
+
+def phantoms(heard: Mapping[Said, set[str]], everything: AbstractSet[Said]) -> list[Said]:
+    """What was told and never happened.
+
+    A retry that begins at the failed stage still lists what was done before. If none of it was seen while it happened, nobody
+    can know in which attempt it did: it is told under the attempt that shows it, once, and is no phantom.
+    """
+
+    def left_behind(kind: str, task: str, node: str | None, order: int | None, attempt: int) -> bool:
+        own = [(kind, task, node, order, earlier) for earlier in range(1, attempt)]
+        return order is not None and any(each in everything and each not in heard for each in own)
+
+    return [fact for fact in heard.keys() - everything if not left_behind(*fact)]
 
 
 def _holes(numbers: Sequence[int]) -> bool:
@@ -190,9 +219,15 @@ def broken(events: Sequence[Event], deliveries: Sequence[DeliveryRow]) -> list[s
     return wrong
 
 
-def as_table(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Named verdicts as a table in Markdown."""
-    keys = list(rows[0][1])
-    lines = ["| run | " + " | ".join(key.replace("_", " ") for key in keys) + " |", "|---" * (len(keys) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(str(values.get(key, "")) for key in keys) + " |" for name, values in rows]
+COUNTED = ("lost", "phantoms", "two_ids", "out_of_order", "differing", "unexplained", "invariants")
+"""What must be zero, in the order of the table."""
+
+
+def as_table(rows: Sequence[tuple[str, Verdict]]) -> str:
+    """Named verdicts as the table of ``docs/reliability.md``."""
+    names = ["run", "blows", "events", *(name.replace("_", " ") for name in COUNTED), "repeats (bound)"]
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+    for name, verdict in rows:
+        counts = [verdict.blows, verdict.events, *(getattr(verdict, each) for each in COUNTED)]
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} | {verdict.repeats} ({verdict.bound}) |")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,18 +46,25 @@ def configuration(
     hooks: dict[str, str],
     *,
     more: str = "",
+    each: Mapping[str, str] | None = None,
     store: str | None = None,
     http: str = "off",
     active: str = "150ms",
     idle: str = "300ms",
     timeout: str = "500ms",
 ) -> Path:
-    """Write the configuration that watches all of a scenario and tells everything to every hook."""
+    """Write the configuration that watches all of a scenario and tells everything to every hook.
+
+    ``more`` is said of all hooks, ``each`` of one by its name.
+    """
     text = CONFIG.format(
         cloud=cloud,
         clusters="\n".join(f"      - {{id: {each.id}, name: {each.name}}}" for each in scenario.clusters),
         store=store or f"sqlite:///{folder}/notifier.db",
-        sinks="\n".join(HOOK.format(name=name, url=url, secret=SECRET, slots=SLOTS, more=more) for name, url in hooks.items()),
+        sinks="\n".join(
+            HOOK.format(name=name, url=url, secret=SECRET, slots=SLOTS, more=more + (each or {}).get(name, ""))
+            for name, url in hooks.items()
+        ),
         names=", ".join(hooks),
         http=http,
         active=active,
@@ -76,11 +83,17 @@ class Bot:
     config: Path
     before: Sequence[str] = ()
     """What runs the program: a tracer, say."""
+    program: Sequence[str] = ("-m", "notifier")
     environ: dict[str, str] = field(default_factory=dict)
     blows: list[Blow] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
-    peak: int = 0
-    """The most memory any process of it held, in KiB."""
+
+    @property
+    def pid(self) -> int:
+        """The program's own, whatever runs it."""
+        assert self.process is not None
+        pid = self.process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]) if self.before else pid
 
     @property
     def log(self) -> str:
@@ -92,8 +105,7 @@ class Bot:
             self.process = await asyncio.create_subprocess_exec(
                 *self.before,
                 sys.executable,
-                "-m",
-                "notifier",
+                *self.program,
                 "run",
                 "-c",
                 str(self.config),
@@ -110,7 +122,6 @@ class Bot:
         """Strike; that it may leave something under way is noted."""
         assert self.process is not None
         assert self.running, self.log[-4000:]
-        self._weigh()
         if number is not signal.SIGCONT:
             self.blows.append(Blow(time.monotonic(), number.name))
         self.process.send_signal(number)
@@ -120,13 +131,13 @@ class Bot:
         assert self.process is not None
         return await asyncio.wait_for(self.process.wait(), timeout)
 
-    def _weigh(self) -> None:
-        assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status")
-        if status.exists():
-            for line in status.read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    self.peak = max(self.peak, int(line.split()[1]))
+    async def leave(self) -> None:
+        """End it kindly, if it runs: what it lets go of at the end would be repeated by the next start, which does not come.
+
+        A process that has just been started dies of a SIGTERM before it can do anything.
+        """
+        if self.running:
+            assert await self.end(signal.SIGTERM) in {0, -signal.SIGTERM}, self.log[-4000:]
 
     async def clear(self) -> None:
         """Nothing of it may outlive the test."""

@@ -6,8 +6,9 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Self
 
@@ -20,7 +21,13 @@ SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass(slots=True)
 class Receipt:
-    """One message as it came in. ``at`` is by the monotonic clock; ``answered`` says whether we let our answer be heard."""
+    """One message as it came in.
+
+    Attributes:
+        at: When, by the monotonic clock.
+        late: Seconds since the program saw the change, by the wall clock.
+        answered: Whether we let our answer be heard.
+    """
 
     at: float
     id: str
@@ -29,6 +36,7 @@ class Receipt:
     digest: str
     event: dict[str, Any]
     answered: bool = True
+    late: float = 0.0
 
 
 @dataclass
@@ -40,12 +48,14 @@ class Ledger:
         resetting: The share that is noted and then not answered: the connection is reset.
         throttling: The share that gets a 429.
         down: While it returns True, everything is refused.
+        any_time: Signatures are good whenever they were made; others are refused after five minutes.
     """
 
     failing: float = 0.0
     resetting: float = 0.0
     throttling: float = 0.0
     down: Callable[[], bool] = lambda: False
+    any_time: bool = False
     seed: int = 1
     receipts: list[Receipt] = field(default_factory=list)
     refused: int = 0
@@ -81,12 +91,13 @@ class Ledger:
         if fate < self.failing + self.throttling:
             self.refused += 1
             return web.Response(status=429, headers={"Retry-After": "1"})
-        Webhook(SECRET).verify(body, dict(request.headers))
+        self._verify(body, request.headers)
         event = json.loads(body)
         assert request.headers["webhook-id"] == event["id"]
         data = event["data"]
         thread = data["cluster"]["id"] if data["task"] is None else f"{data['cluster']['id']}/{data['task']['id']}"
-        receipt = Receipt(time.monotonic(), event["id"], thread, data["sequence"], hashlib.sha256(body).hexdigest(), data)
+        digest, late = hashlib.sha256(body).hexdigest(), time.time() - datetime.fromisoformat(data["observed_at"]).timestamp()
+        receipt = Receipt(time.monotonic(), event["id"], thread, data["sequence"], digest, data, late=late)
         async with self._more:
             self.receipts.append(receipt)
             self._more.notify_all()
@@ -96,6 +107,13 @@ class Ledger:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             request.transport.abort()
         return web.Response(status=204)
+
+    def _verify(self, body: bytes, headers: Mapping[str, str]) -> None:
+        if not self.any_time:
+            Webhook(SECRET).verify(body, dict(headers))
+            return
+        moment = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+        assert headers["webhook-signature"] == Webhook(SECRET).sign(headers["webhook-id"], moment, body.decode())
 
     async def until(self, count: int, timeout: float) -> None:
         """Wait for so many receipts in all."""

@@ -18,11 +18,11 @@ from pathlib import Path
 from random import Random
 
 import psycopg
-from chaos_audit import Blow, Verdict, audit, missing
+from chaos_audit import Blow, Verdict, Wanting, audit
 from chaos_bot import SLOTS, Bot, configuration
 from chaos_ledger import Ledger
 from chaos_proxy import Proxy
-from chaos_runs import MIX, SPEED, everything
+from chaos_world import MIX, SPEED, everything
 
 sys.path.append(str(Path(__file__).parent.parent / "store"))
 import store_postgres
@@ -299,10 +299,11 @@ async def storm(
         here.draw.shuffle(blows)
         done = dict.fromkeys(("kill", "zombie", "crash", "cut"), 0)
         asleep: set[asyncio.Task[None]] = set()
+        wanting = Wanting(here.scenario)
         for blow in blows:
             with suppress(TimeoutError):
                 await here.ledger.until(len(here.ledger.receipts) + 1, 10)
-            if not missing(here.scenario, here.ledger.receipts):
+            if not wanting.after(here.ledger.receipts):
                 break  # Everything has been said: there is nothing left to interrupt.
             done[blow] += 1
             await _strike(here, blow, asleep)

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving, settled, tell
 
 from notifier.domain import render as words
@@ -13,7 +15,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import BREAK_AFTER, Policy
 from notifier.engine import dispatcher as engine
 from notifier.engine import record as recording
-from notifier.store.errors import Fenced, StoreError
+from notifier.store.errors import Fenced, StoreDamaged, StoreError, StoreFull
 from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -320,6 +322,7 @@ async def test_an_outlet_outlives_its_store_and_its_own_faults(store: Store, mon
 async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
     store: Store, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "KEPT", 0.0)
     sink = Sink()
     served = outlet(store, sink, lease=2.0)
     arrive, sick = served._arrived, [True]
@@ -348,11 +351,11 @@ async def test_an_outcome_that_the_store_refused_is_handed_in_again_and_not_told
     monkeypatch.setattr(recording, "AGAIN", 0.01)
     sink = Sink()
     served = outlet(store, sink)
-    arrive, troubles = served._arrived, [True, False]
+    arrive, refusals = served._arrived, [StoreFull("full"), StoreError("the database restarts"), StoreFull("full")]
 
     def arrived(tx: Transaction, *facts: object, **more: object) -> None:
-        if troubles and troubles.pop():
-            raise StoreError("the database restarts")
+        if refusals:
+            raise refusals.pop()
         arrive(tx, *facts, **more)  # type: ignore[arg-type]  # what it was called with
 
     monkeypatch.setattr(served, "_arrived", arrived)
@@ -458,3 +461,53 @@ async def test_a_replica_that_was_stopped_and_taken_over_does_not_take_the_sink_
     await served._serve(claim, time.monotonic(), 0.0)
     assert served.state == SinkState()
     assert (await store.transact(lambda tx: tx.sinks()))["team"] == SinkState()
+
+
+async def test_nothing_is_kept_in_hand_for_a_store_that_is_damaged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Sink()
+    served = outlet(store, sink)
+    tried: list[object] = []
+
+    def arrived(*facts: object, **_: object) -> None:
+        tried.append(facts)
+        raise StoreDamaged("the disk fails")
+
+    monkeypatch.setattr(served, "_arrived", arrived)
+    await store.transact(tell())
+    async with serving(served):
+        await eventually(lambda: len(tried) > 0 and not served._sends)
+    # Once, or twice where others shared the transaction.
+    assert len(tried) <= 2
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1])
+async def test_a_wall_clock_that_is_set_neither_puts_off_a_retry_nor_sends_twice_what_is_under_way(
+    store: Store, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.02)
+    set_clock, first = asyncio.Event(), True
+
+    async def slowly() -> Receipt:
+        await set_clock.wait()
+        await asyncio.sleep(0.1)  # Several looks: whoever takes the lease for ended would send again by now.
+        return Receipt()
+
+    def script(message: Message) -> Awaitable[Receipt] | Receipt | Exception:
+        nonlocal first
+        if message.event.cluster.name == "slow" and message.event.sequence == 1:
+            return slowly()
+        if first:
+            first = False
+            return fails()
+        return Receipt()
+
+    sink = Sink(script)
+    await store.transact(tell("search"))
+    await store.transact(tell("slow"))
+    async with serving(outlet(store, sink, policy=Policy(first_retry=0.2))):
+        await eventually(lambda: len(sink.heard) >= 2)
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=hours), tick=True):
+            set_clock.set()
+            await eventually(settled(store, count=8))
+    assert sink.told.count(("slow", 1)) == 1
+    assert sink.told.count(("search", 1)) == 2

@@ -230,7 +230,7 @@ ANSWERS: list[tuple[int, str, FetchReason, str]] = [
     (200, "[]", FetchReason.UNREADABLE, "HTTP 200, but Input should be an object"),
     (200, css("CSS.0015"), FetchReason.UNREADABLE, "HTTP 200, but neither totalSize nor detailList"),
     (200, SEED.decode()[:900], FetchReason.UNREADABLE, "HTTP 200, but Invalid JSON: EOF"),
-    (200, "[" * 100_000, FetchReason.UNREADABLE, "HTTP 200, but JSON nested deeper than 64"),
+    (200, "[" * 100_000, FetchReason.UNREADABLE, "HTTP 200, but Invalid JSON: recursion limit exceeded"),
     (200, '{"totalSize":NaN}', FetchReason.UNREADABLE, "HTTP 200, but totalSize"),
     (200, '{"totalSize":' + "9" * 5000 + "}", FetchReason.UNREADABLE, "HTTP 200, but Invalid JSON: number out of range"),
 ]

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifier.domain.model import Stage, Task
+from notifier.sources import wire
 from notifier.sources.wire import (
     MAX_TASKS,
     Drift,
@@ -158,9 +159,9 @@ def test_a_list_without_tasks_is_a_good_answer(body: str) -> None:
         (b'{"detailList":[{"id":"a","status":["RUNNING"]}]}', "status"),
         (b'{"totalSize":' + b"9" * 5000 + b"}", "number out of range"),
         (b'{"totalSize":0,"new":' + b"9" * 5000 + b"}", "number out of range"),
-        (b"[" * 100_000, "nested deeper than 64"),
-        (b'{"totalSize":0,"new":' + b"[" * 100_000, "nested deeper than 64"),
-        (b'{"totalSize":0,"new":' + b'{"a":' * 64 + b"0" + b"}" * 65, "nested deeper than 64"),
+        (b"[" * 100_000, "recursion limit exceeded"),
+        (b'{"totalSize":0,"new":' + b"[" * 100_000, "recursion limit exceeded"),
+        (b'{"totalSize":0,"new":' + b'{"a":' * 200 + b"0" + b"}" * 201, "recursion limit exceeded"),
         (b'{"detailList":[' + b"null," * MAX_TASKS + b"null]}", "detailList"),
     ],
 )
@@ -172,11 +173,22 @@ def test_what_is_no_answer_is_unreadable_and_never_no_tasks(body: bytes, why: st
     assert str(caught.value).isprintable()
 
 
-def test_depth_counts_brackets_outside_of_text_only() -> None:
-    noisy = json.dumps({"totalSize": 1, "detailList": [{"id": "a", "failMessage": '[{"\\' * 100}]}).encode()
+def test_brackets_in_a_text_are_no_depth() -> None:
+    noisy = json.dumps({"totalSize": 1, "detailList": [{"id": "a", "failMessage": '[{"\\' * 1000}]}).encode()
     assert len(tasks(noisy)) == 1
-    level_64 = b'{"totalSize":0,"new":' + b"[" * 63 + b"]" * 63 + b"}"
-    assert tasks(level_64 + b" " * 10) == []
+
+
+def test_an_answer_of_the_wrong_shape_is_read_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_read_mended", lambda _: pytest.fail("read again"))
+    with pytest.raises(UnreadableError, match="at most 1000"):
+        read_page(json.dumps({"detailList": [{"id": str(number)} for number in range(2000)]}).encode())
+
+
+def test_a_list_that_is_far_too_long_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A hundred thousand tasks took the loop more than a second when they were read, searched for depth, mended and read again.
+    monkeypatch.setattr(wire, "Page", None)
+    with pytest.raises(UnreadableError, match="more than 40000 objects"):
+        read_page(json.dumps({"detailList": [{"id": str(number)} for number in range(100_000)]}).encode())
 
 
 def test_a_thousand_tasks_are_read() -> None:

@@ -10,13 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from store_scenes import Scene, claim, cluster
+from store_scenes import LEASE, NOW, Scene, arrived, claim, cluster, put_off
 
-from notifier.store.errors import StoreBusy, StoreDamaged, StoreError
+from notifier.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from notifier.store.store import PRAGMAS, Store
 from notifier.store.transaction import Transaction
 
@@ -199,6 +200,78 @@ async def test_the_promises_of_the_disk_are_asked_for(path: Path) -> None:
         "foreign_keys": 1,
     }
     store.close()
+
+
+async def test_a_full_disk_refuses_whole_transactions_loses_nothing_and_is_got_over(path: Path) -> None:
+    store = Store(f"sqlite:///{path}").open()
+    await store.transact(Scene(cluster("before")).three_events())
+    await store.transact(lambda tx: tx._run(text("PRAGMA max_page_count=1")).scalar())  # As many as there are.
+    stored = 0
+    with suppress(StoreFull):
+        while stored < 200:
+            await store.transact(Scene(cluster(f"c{stored}")).three_events())
+            stored += 1
+    assert stored < 200
+    assert store.refusal is not None
+    assert str(store.refusal[1]) == f"The disk under sqlite:///{path} is full. Nothing is lost; it goes on once there is room."
+    assert len(await store.transact(lambda tx: tx.clusters())) == 1 + stored, "what was refused is not there in part"
+    await store.transact(lambda tx: tx._run(text("PRAGMA max_page_count=100000")).scalar())
+    await store.transact(Scene(cluster(f"c{stored}")).three_events())
+    assert len(await store.transact(lambda tx: tx.clusters())) == 2 + stored
+    store.close()
+
+
+@pytest.mark.parametrize(("step", "due"), [(-3600.0, 600.0 - 3600.0), (3600.0, 600.0)])
+async def test_what_waits_and_what_is_leased_follow_a_wall_clock_that_is_set(path: Path, step: float, due: float) -> None:
+    store = Store(f"sqlite:///{path}").open()
+    for name in ("waits", "leased"):
+        await store.transact(Scene(cluster(name)).three_events())
+    waits, leased = await store.transact(claim(2))
+    await store.transact(put_off(waits, NOW + 600))
+    await store.transact(lambda tx: tx.shift("team", step))
+    assert await store.transact(lambda tx: tx.next_due("team")) == pytest.approx(min(NOW + due, NOW + LEASE + step))
+    free = await store.transact(claim(2, now=NOW + step + LEASE - 1))
+    assert leased.lane not in {taken.lane for taken in free}, "the lease lasts as long as before"
+    await store.transact(arrived(leased))
+    store.close()
+
+
+FAILING = """
+import asyncio, resource, sys
+sys.path.insert(0, sys.argv[2])
+from store_scenes import Scene, cluster
+from notifier.store.errors import StoreDamaged
+from notifier.store.store import Store
+
+async def main():
+    store = Store(sys.argv[1]).open()
+    told = []
+    store.on_damage = told.append
+    await store.transact(Scene(cluster("before")).three_events())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # A write beyond it fails, and not with ENOSPC.
+    for name in ("one", "two"):
+        try:
+            await store.transact(Scene(cluster(name)).three_events())
+        except StoreDamaged as error:
+            print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    try:
+        await store.transact(Scene(cluster("three")).three_events())
+    except StoreDamaged as error:
+        print("still", len(told))
+    store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_after_a_write_that_failed_not_a_byte_is_written_any_more(path: Path) -> None:
+    command = [sys.executable, "-c", FAILING, f"sqlite:///{path}", str(Path(__file__).parent)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    fails = f"The disk under sqlite:///{path} fails: disk I/O error."
+    assert found.stdout.splitlines() == [fails, fails, "still 1"]
+    with sqlite3.connect(path) as left:
+        assert left.execute("SELECT count(*) FROM cluster").fetchone() == (1,)
 
 
 async def test_a_store_in_memory_needs_no_file() -> None:

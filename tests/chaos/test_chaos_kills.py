@@ -1,14 +1,11 @@
-"""The short form of the chaos suite. The long one is ``python tests/chaos/chaos.py``, with more of everything."""
+"""Killed, ended, killed at a system call: the short form of runs A, J and D."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 from chaos_audit import Blow, audit
+from chaos_kills import can_trace, kills, swept, terms
 from chaos_ledger import Receipt
-from chaos_mutants import MUTANTS, caught
-from chaos_power import cut
-from chaos_runs import can_trace, kills, outage, swept, terms
 
 from notifier.sources.scenarios import Scenario
 
@@ -39,25 +36,8 @@ async def test_sigterm_neither_loses_nor_repeats(tmp_path: Path) -> None:
     assert notes["slowest stop s"] <= 8
 
 
-async def test_a_receiver_that_is_down_holds_back_nobody_and_is_told_all_afterwards(tmp_path: Path) -> None:
-    verdict, notes = await outage(tmp_path, clusters=3, seed=3, down_for=32.0)
-    assert verdict.good, verdict
-    assert notes["others done s before it was up"] > 0
-
-
 @pytest.mark.skipif(not can_trace(), reason="strace is not installed")
 @pytest.mark.parametrize(("syscall", "when"), [("fdatasync", 1), ("fdatasync", 9), ("sendto", 9)])
 async def test_a_kill_at_a_system_call_loses_nothing(tmp_path: Path, syscall: str, when: int) -> None:
     verdict = await swept(tmp_path, syscall, when, seed=3)
     assert verdict.good, verdict
-
-
-def test_the_power_may_go_at_any_moment(tmp_path: Path) -> None:
-    found = asyncio.run(cut(tmp_path, prefixes=40, seed=1))
-    assert (found.broken, found.strangers, found.lost) == (0, 0, 0), found
-    assert found.torn >= 10
-
-
-@pytest.mark.parametrize("mutant", [MUTANTS[1], MUTANTS[8]], ids=lambda mutant: mutant.name.split()[0])
-def test_a_program_that_is_wrong_is_caught(tmp_path: Path, mutant: object) -> None:
-    assert caught(mutant, tmp_path), mutant  # type: ignore[arg-type]  # pytest's parameters have no type

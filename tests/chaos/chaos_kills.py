@@ -1,0 +1,119 @@
+"""Runs A, J and D: the program is killed, ended, and killed at a chosen system call. All sizes are arguments."""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from random import Random
+
+from chaos_audit import Blow, Verdict
+from chaos_ledger import Ledger
+from chaos_world import MIX, world
+
+from notifier.sources.faults import Faults
+from notifier.sources.scenarios import Scenario, fleet
+
+SYSCALLS = ("fdatasync", "sendto", "pwrite64", "recvfrom", "connect")
+"""The calls after which the world is another: something is durable, said, or heard."""
+
+SWEEP_SPEED = 600.0
+
+Outcome = tuple[Verdict, dict[str, float]]
+
+
+async def kills(folder: Path, *, count: int, clusters: int, seed: int, rough: bool = False) -> Outcome:
+    """Run A: SIGKILL again and again. ``rough``: a fifth of all answers is bad, on both sides.
+
+    Recovery is from the start of the process to the first receipt after it; the world must have something to say then.
+    """
+    draw = Random(seed)
+    scenario = fleet(clusters, seed=seed, window=600.0)
+    ledger = Ledger(failing=0.2, resetting=0.05, seed=seed) if rough else None
+    faults = Faults(rate=0.2, mix=MIX, slow_for=1.0, seed=seed) if rough else None
+    recoveries: list[float] = []
+    async with world(folder, scenario, ledger=ledger, faults=faults) as here:
+        await here.bot.start()
+        for _ in range(count):
+            started = time.monotonic()
+            try:
+                await here.ledger.until(len(here.ledger.receipts) + 1, 20)
+            except TimeoutError:
+                break  # Everything has been said: there is nothing left to interrupt.
+            recoveries.append(time.monotonic() - started)
+            await asyncio.sleep(draw.uniform(0.05, 0.6))
+            await here.bot.end(signal.SIGKILL)
+            await here.bot.start()
+        await here.all_told(120)
+        verdict = await here.verdict()
+    return verdict, {"kills": len(recoveries), "slowest recovery s": round(max(recoveries, default=0.0), 1)}
+
+
+async def terms(folder: Path, *, count: int, clusters: int, seed: int) -> Outcome:
+    """Run J: SIGTERM again and again, with a receiver that answers: nothing lost, nothing repeated, and never more than 8 s."""
+    draw = Random(seed)
+    slowest, done = 0.0, 0
+    scenario = fleet(clusters, seed=seed, window=600.0)
+    async with world(folder, scenario, ledger=Ledger(), faults=Faults()) as here:
+        await here.bot.start()
+        for _ in range(count):
+            try:
+                await here.ledger.until(len(here.ledger.receipts) + 1, 20)
+            except TimeoutError:
+                break
+            await asyncio.sleep(draw.uniform(0.0, 0.5))
+            began = time.monotonic()
+            assert await here.bot.end(signal.SIGTERM) == 0, here.bot.log[-4000:]
+            slowest, done = max(slowest, time.monotonic() - began), done + 1
+            await here.bot.start()
+        await here.all_told(120)
+        verdict = await here.verdict(slots=0)
+    return verdict, {"terms": done, "slowest stop s": round(slowest, 2)}
+
+
+async def swept(folder: Path, syscall: str, when: int, seed: int) -> Verdict:
+    """Run D: SIGKILL at the ``when``-th call of ``syscall``, through start, migration, polls, deliveries and SIGTERM."""
+    async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED) as here:
+        here.bot.before = traced(syscall, f"signal=KILL:when={when}")
+        await here.bot.start()
+        tracer = here.bot.process
+        assert tracer is not None
+        told, died = asyncio.create_task(here.all_told(90)), asyncio.create_task(tracer.wait())
+        await asyncio.wait({told, died}, return_when=asyncio.FIRST_COMPLETED)
+        if not died.done():
+            # It outlived the story: the call comes while it stops, or not at all. The tracer would let go of it at a SIGTERM.
+            os.kill(here.bot.pid, signal.SIGTERM)
+            await died
+        died_of = "" if tracer.returncode == -signal.SIGKILL else ", not reached"
+        here.bot.blows.append(Blow(time.monotonic(), f"{syscall} {when}{died_of}", before=6.0))
+        here.bot.before = ()
+        await here.bot.start()
+        await told
+        return await here.verdict()
+
+
+def small(seed: int) -> Scenario:
+    """Two clusters within seconds: enough for a kill at every step."""
+    return fleet(2, seed=seed, window=30.0)
+
+
+def traced(syscall: str, inject: str) -> tuple[str, ...]:
+    """What runs a program so that something happens at a system call of it, and little at all others."""
+    return (
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"trace={syscall}",
+        "-e",
+        f"inject={syscall}:{inject}",
+    )
+
+
+def can_trace() -> bool:
+    """Whether strace is here."""
+    return shutil.which("strace") is not None
