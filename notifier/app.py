@@ -20,21 +20,19 @@ import aiohttp
 from pydantic import BaseModel, SecretStr
 
 from notifier import config, telemetry
-from notifier.config import ProjectSettings, Settings, SinkEntry
+from notifier.config import Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
-from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
+from notifier.engine.discovery import Discovery
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
 from notifier.outbound import open_session
+from notifier.projects import Project
 from notifier.sinks import registry
 from notifier.sinks.contract import Patient, Sink, SinkSettings, Surroundings
-from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
-from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.regions import endpoint_of
-from notifier.sources.signing import Keys
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -65,15 +63,6 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         endpoint_of=endpoint_of,
         environ=os.environ if environ is None else environ,
     )
-
-
-def endpoint(project: ProjectSettings) -> str:
-    """Where a project's API is: given, or known from the region.
-
-    Raises:
-        UnknownRegionError: Neither.
-    """
-    return project.endpoint or endpoint_of(project.region)
 
 
 @dataclass
@@ -125,21 +114,19 @@ class Crew:
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
-        watches = [watch for project in settings.projects for watch in self._watches(project)]
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
-        self.poller = Poller(watches, self.store, Audience(settings.routes, holdings), cadence, self.dispatcher.told)
+        projects = [
+            Project(each, self.session, self.metadata, timeout=poll.timeout, rate=poll.rate) for each in settings.projects
+        ]
+        audience = Audience(settings.routes, holdings)
+        watches = [watch for project in projects for watch in project.watches]
+        self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
+        surveys = [survey for project in projects if (survey := project.survey)]
+        self.discovery = Discovery(surveys, self.poller, self.store, audience, self.dispatcher.told)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
         self.clock.every(HOURLY, self._tidy)
-
-    def _watches(self, project: ProjectSettings) -> list[Watch]:
-        timeout = self.settings.poll.timeout
-        source = HuaweiCss(
-            self.session, endpoint(project), project.project_id, credentials_of(project, self.metadata), timeout=timeout
-        )
-        budget = Budget(self.settings.poll.rate)
-        return [Watch(cluster, source, budget) for cluster in project.watched]
 
     async def start(self) -> None:
         """Begin to look and to tell.
@@ -149,6 +136,7 @@ class Crew:
         """
         names = frozenset(self.dispatcher.outlets)
         await self.store.transact(lambda tx: _retire(tx, names))
+        await self.discovery.recall()
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
@@ -163,6 +151,7 @@ class Crew:
     async def stop(self) -> None:
         """Stop looking at once, let what is being told be told, close everything."""
         self.clock.stop()
+        await self.discovery.stop()
         await self.poller.stop()
         await self.dispatcher.stop(GRACE)
         await self.close()
@@ -174,6 +163,7 @@ class Crew:
 
     async def _tick(self) -> None:
         self._ticked = asyncio.get_running_loop().time()
+        self.discovery.tick()
         await self.poller.tick()
 
     async def _tidy(self) -> None:
@@ -258,19 +248,6 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
         else:
             plain[key] = value
     return plain
-
-
-def credentials_of(project: ProjectSettings, session: aiohttp.ClientSession) -> Credentials:
-    """Where a project's keys come from. ``session`` may reach the metadata service, and is used for nothing else."""
-    given = project.credentials
-    if given.token is not None:
-        return Given(Token(given.token.get_secret_value()))
-    if given.access_key is not None and given.secret_key is not None:
-        token = None if given.security_token is None else given.security_token.get_secret_value()
-        return Given(Keys(given.access_key.get_secret_value(), given.secret_key.get_secret_value(), token))
-    if given.origin == "profile":
-        return FromProfile(None if given.profile_path is None else Path(given.profile_path))
-    return FromMetadata(session) if given.origin == "metadata" else FromEnvironment()
 
 
 async def run(path: Path) -> None:

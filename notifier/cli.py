@@ -55,7 +55,9 @@ def check(path: Path, *, online: bool) -> None:
     for warning in settings.warnings:
         click.echo(f"warning: {warning}", err=True)
     clusters = sum(len(project.clusters) for project in settings.projects)
-    click.echo(f"{path} is good: {clusters} clusters, {len(settings.sinks)} sinks, {len(settings.routes)} routes.")
+    listing = sum(project.discover is not None for project in settings.projects)
+    listed = f" and those that {listing} {'project lists' if listing == 1 else 'projects list'}" if listing else ""
+    click.echo(f"{path} is good: {clusters} clusters{listed}, {len(settings.sinks)} sinks, {len(settings.routes)} routes.")
     if online:
         from notifier import once
         from notifier.domain.errors import FetchError

@@ -32,6 +32,8 @@ from notifier.config.fields import (
     Zone,
     redacted,
 )
+from notifier.config.operations import DiscoverSettings, HeartbeatSettings, TracingSettings
+from notifier.config.part import Part
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
 from notifier.domain.holding import Quiet
@@ -41,12 +43,6 @@ from notifier.domain.routing import ANYTHING, Matcher, Route, SeverityRange
 from notifier.domain.words import Words
 
 STORE = "sqlite:///notifier.db"
-
-
-class Part(BaseModel):
-    """A part of the file: unknown keys are errors, and errors repeat no values."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class CredentialsSettings(Part):
@@ -94,11 +90,18 @@ class ProjectSettings(Part):
     project_id: Id
     endpoint: Endpoint | None = None
     credentials: CredentialsSettings
-    clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)]
+    clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)] = ()
+    discover: DiscoverSettings | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.clusters and self.discover is None:
+            raise refused("nothing of this project is watched", 'name clusters, or write discover: {name: "*"}')
+        return self
 
     @property
     def watched(self) -> tuple[Cluster, ...]:
-        """The clusters, in the domain's words."""
+        """The clusters that are named here, in the domain's words."""
         return tuple(
             Cluster(each.id, each.name or each.id, self.region, self.name, self.project_id, dict(each.labels))
             for each in self.clusters
@@ -291,6 +294,8 @@ class FileSettings(Part):
     delivery: DeliverySettings = DeliverySettings()
     http: Annotated[HttpSettings | None, BeforeValidator(_unless_off)] = HttpSettings()
     log: LogSettings = LogSettings()
+    heartbeat: HeartbeatSettings | None = None
+    tracing: TracingSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +316,8 @@ class Settings:
     routes: tuple[Route, ...]
     http: HttpSettings | None
     log: LogSettings
+    heartbeat: HeartbeatSettings | None = None
+    tracing: TracingSettings | None = None
     warnings: tuple[Problem, ...] = ()
 
     @property

@@ -1,6 +1,7 @@
 """One realistic message of each kind: what ``notifier test SINK`` sends and what every sink is tested with.
 
-They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, and one outage.
+They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, one outage, and that the cluster
+comes and goes.
 """
 
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ _SCENES = {
     Kind.CLUSTER_UNREACHABLE: _Scene(150),
     Kind.CLUSTER_RECOVERED: _Scene(160),
     Kind.TASK_SUCCEEDED: _Scene(180, Status.SUCCESS, completed=3, attempt=2),
+    Kind.CLUSTER_DISCOVERED: _Scene(180),
+    Kind.CLUSTER_FORGOTTEN: _Scene(180),
 }
 _STAGES = {0: "Data migration", 4: "Node replacement"}
 _LENGTH = timedelta(minutes=180)
@@ -91,7 +94,8 @@ def sample(kind: Kind, now: datetime = TOLD_AT, *, run: str = "", mark: str | No
 def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
     scene = _SCENES[kind]
     time = start + timedelta(minutes=scene.minute)
-    of_cluster = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
+    of_cluster = kind.value.startswith("cluster.")
+    of_outage = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
     concerns_node = kind.value.startswith(("node.", "stage."))
     position = scene.completed - 1 if kind is Kind.NODE_COMPLETED else scene.completed
     running = scene.status == Status.RUNNING and not of_cluster
@@ -107,7 +111,7 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
         stage=_stage(scene, time),
         progress=None if of_cluster else round(scene.completed / len(NODES), 2),
         eta=Eta(start + _LENGTH, start + _LENGTH * 1.2, "1 finished node") if running and scene.completed else None,
-        outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_cluster else None,
+        outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_outage else None,
     )
 
 

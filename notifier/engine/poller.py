@@ -63,6 +63,10 @@ class Watch:
     outage: bool = True
     """Whether the store holds an outage, as far as is known; True at first, since nothing is known."""
     polled_at: datetime | None = None
+    since: float = field(default_factory=time.monotonic)
+    """When it came under watch."""
+    dropped: bool = False
+    """Whether it is under watch no more."""
 
     def forget(self) -> None:
         """Trust nothing but the store at the next poll."""
@@ -92,18 +96,30 @@ class Poller:
         cadence: Cadence,
         told: Callable[[frozenset[str]], None],
     ) -> None:
-        self.watches = tuple(watches)
+        self.watches: tuple[Watch, ...] = ()
         self._store = store
         self._audience = audience
         self._cadence = cadence
         self._told = told
         self._order = itertools.count()
-        now = time.monotonic()
-        # The first round is spread over one active interval: a start must not be a burst.
-        spread = min(cadence.active, len(self.watches) * 0.05)
-        self._due = [(now + random.random() * spread, next(self._order), watch) for watch in self.watches]  # noqa: S311 - jitter
-        heapq.heapify(self._due)
+        self._due: list[tuple[float, int, Watch]] = []
         self._polls: set[asyncio.Task[None]] = set()
+        self.add(watches)
+
+    def add(self, watches: Sequence[Watch]) -> None:
+        """Watch these too; their first round is spread over one active interval: it must not be a burst."""
+        now, spread = time.monotonic(), min(self._cadence.active, len(watches) * 0.05)
+        self.watches += tuple(watches)
+        for watch in watches:
+            heapq.heappush(self._due, (now + random.random() * spread, next(self._order), watch))  # noqa: S311 - jitter
+
+    def drop(self, watches: Sequence[Watch]) -> None:
+        """Poll these no more; a poll under way comes to its end."""
+        for watch in watches:
+            watch.dropped = True
+        self.watches = tuple(watch for watch in self.watches if not watch.dropped)
+        self._due = [due for due in self._due if not due[2].dropped]
+        heapq.heapify(self._due)
 
     def delay(self) -> float:
         """Seconds until the next poll is due; below zero if one is late."""
@@ -137,7 +153,8 @@ class Poller:
             watch.forget()
             watch.failures += 1
             telemetry.fault(f"poll of {watch.cluster.name}", error)
-        heapq.heappush(self._due, (time.monotonic() + self._pause(watch), next(self._order), watch))
+        if not watch.dropped:
+            heapq.heappush(self._due, (time.monotonic() + self._pause(watch), next(self._order), watch))
 
     def _pause(self, watch: Watch) -> float:
         seconds = self._cadence.active if watch.close else self._cadence.idle

@@ -36,6 +36,8 @@ PLACES: Mapping[Kind, Place] = {
     Kind.TASK_VANISHED: "channel",
     Kind.CLUSTER_UNREACHABLE: "channel",
     Kind.CLUSTER_RECOVERED: "channel",
+    Kind.CLUSTER_DISCOVERED: "channel",
+    Kind.CLUSTER_FORGOTTEN: "channel",
 }
 """Where a kind is told besides the living message; what is not listed changes only that. A quiet channel by default."""
 

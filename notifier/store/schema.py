@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0007"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 metadata = MetaData(
@@ -146,4 +146,18 @@ silence = Table(
     Column("starts_at", Double, nullable=False),
     Column("ends_at", Double, nullable=False, index=True),
     Column("body", Text, nullable=False),
+)
+
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("roll", Text, nullable=False),
+)
+
+pulse = Table(
+    "pulse",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("at", Double, nullable=False),
 )
