@@ -19,7 +19,7 @@ from typing import Self, cast
 import aiohttp
 from pydantic import BaseModel, SecretStr
 
-from notifier import config, telemetry
+from notifier import condition, config, metrics, telemetry
 from notifier.config import Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
@@ -27,7 +27,9 @@ from notifier.domain.plan import Audience
 from notifier.engine.clock import Clock
 from notifier.engine.discovery import Discovery
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
+from notifier.engine.heartbeat import Heartbeat
 from notifier.engine.poller import Cadence, Poller
+from notifier.engine.pulse import EVERY, Pulse, Vitals
 from notifier.outbound import open_session
 from notifier.projects import Project
 from notifier.sinks import registry
@@ -47,8 +49,8 @@ RETENTION = 30 * 86400.0
 
 HOURLY = 3600.0
 
-SILENT = 3
-"""Idle intervals without a good poll, and seconds without a turn of the clock, after which that is said."""
+TICK = 1.0
+"""Seconds within which the clock ticks, at the most."""
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -71,6 +73,8 @@ class Crew:
 
     settings: Settings
     store: Store
+    refused: str | None = None
+    """Why a later state of the configuration's file is not in use."""
 
     async def __aenter__(self) -> Self:
         await self.build()
@@ -124,9 +128,18 @@ class Crew:
         self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
         surveys = [survey for project in projects if (survey := project.survey)]
         self.discovery = Discovery(surveys, self.poller, self.store, audience, self.dispatcher.told)
+        self.ticking = Pulse("the clock", TICK)
+        pulses = [self.ticking, *(outlet.pulse for outlet in outlets)]
+        self.vitals = Vitals(self.store, [entry.name for entry in settings.sinks], pulses)
+        beat = settings.heartbeat
+        self.heartbeat: Heartbeat | None = None
+        if beat is not None:
+            url = beat.url.get_secret_value()
+            self.heartbeat = Heartbeat(self.session, url, beat.every, beat.method, self.vitals.prove)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
         self.clock.every(HOURLY, self._tidy)
+        self.clock.every(EVERY, self.vitals.write)
 
     async def start(self) -> None:
         """Begin to look and to tell.
@@ -144,13 +157,20 @@ class Crew:
             self.web = await self._open.enter_async_context(
                 Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
             )
-        self._ticked = asyncio.get_running_loop().time()
+        await self.vitals.write()
+        metrics.fleets(lambda: condition.fleets(self.poller.watches))
+        self.vitals.begin()
         self.dispatcher.start()
         self.clock.start()
+        if self.heartbeat is not None:
+            self.heartbeat.start()
 
     async def stop(self) -> None:
         """Stop looking at once, let what is being told be told, close everything."""
+        if self.heartbeat is not None:
+            await self.heartbeat.stop()
         self.clock.stop()
+        metrics.fleets(tuple)
         await self.discovery.stop()
         await self.poller.stop()
         await self.dispatcher.stop(GRACE)
@@ -162,9 +182,9 @@ class Crew:
         return None if self.web is None else self.web.url
 
     async def _tick(self) -> None:
-        self._ticked = asyncio.get_running_loop().time()
         self.discovery.tick()
         await self.poller.tick()
+        self.ticking.beat()
 
     async def _tidy(self) -> None:
         """Delete what is old, a little at a time."""
@@ -177,26 +197,14 @@ class Crew:
 
     def health(self) -> Health:
         """Whether the loops make progress, and what is wrong."""
-        late = asyncio.get_running_loop().time() - self._ticked > SILENT
-        problems = ["the clock stands still"] if late else []
-        now, stale = datetime.now(UTC), self.settings.poll.idle * SILENT
-        details = [
-            f"{watch.cluster.name}: no good answer {_since(watch.polled_at)}"
-            for watch in self.poller.watches
-            if watch.failures and (watch.polled_at is None or (now - watch.polled_at).total_seconds() > stale)
-        ]
-        if details:
-            problems.append(f"{len(details)} of {len(self.poller.watches)} clusters cannot be polled")
-        problems += [
-            f"sink {name} is paused: {outlet.state.reason}"
-            for name, outlet in self.dispatcher.outlets.items()
-            if outlet.state.paused
-        ]
-        return Health(alive=not late, problems=tuple(problems), details=tuple(details))
-
-
-def _since(moment: datetime | None) -> str:
-    return "since the start" if moment is None else f"since {moment:%Y-%m-%d %H:%M:%S} UTC"
+        return condition.health(
+            self.vitals,
+            self.poller.watches,
+            self.discovery.surveys,
+            self.dispatcher.outlets,
+            idle=self.settings.poll.idle,
+            refused=self.refused,
+        )
 
 
 def _retire(tx: Transaction, names: frozenset[str]) -> None:
@@ -283,6 +291,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         fresh = await Crew(settings, store).build()
     except (config.ConfigError, StoreError, OSError, ValueError) as error:
         telemetry.reloaded(str(error))
+        crew.refused = str(error)
         return crew
     await crew.stop()
     try:
@@ -291,7 +300,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store).__aenter__()
+        return await Crew(crew.settings, store, refused=str(error)).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh

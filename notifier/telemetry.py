@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from typing import Literal, Protocol, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import Counter, Gauge, Histogram
 
-registry = CollectorRegistry()
+from notifier import metrics as measures
+
+registry = measures.registry
 
 _polls = Counter("notifier_polls", "Polls by outcome: changed, unchanged, or why they failed.", ["outcome"], registry=registry)
 _discoveries = Counter(
@@ -49,7 +51,12 @@ _lateness = Histogram(
     registry=registry,
 )
 _reloads = Gauge("notifier_config_last_reload_successful", "1 if the configuration in use is the file's.", registry=registry)
+_heartbeats = Counter(
+    "notifier_heartbeats", "Pings of the dead man's switch: sent, failed, withheld.", ["outcome"], registry=registry
+)
 _store_failures = Counter("notifier_store_failures", "Transactions that the store refused.", registry=registry)
+
+_reloads.set(1)  # What is read at the start is the file's.
 
 log = structlog.get_logger("notifier")
 
@@ -126,7 +133,7 @@ def configure(style: Literal["auto", "console", "json"] = "auto", level: str = "
 
 def metrics() -> bytes:
     """All metrics in Prometheus' text format."""
-    return generate_latest(registry)
+    return measures.exposition()[0]
 
 
 def polled(outcome: str, lateness: float) -> None:
@@ -222,6 +229,13 @@ def store_failed(what: str, detail: str) -> None:
     """The store refused a transaction."""
     _store_failures.inc()
     log.error("store failed", action="store.failed", what=what, detail=detail)
+
+
+def heartbeat(outcome: Literal["sent", "failed", "withheld"], detail: str) -> None:
+    """The dead man's switch was told that all is well, could not be told, or must not be: that was not proved."""
+    _heartbeats.labels(outcome).inc()
+    say = log.debug if outcome == "sent" else log.warning
+    say(f"heartbeat {outcome}", action=f"heartbeat.{outcome}", detail=detail)
 
 
 def fault(what: str, error: BaseException) -> None:

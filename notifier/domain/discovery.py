@@ -1,7 +1,8 @@
 """Which of a project's clusters are watched because the project lists them: who came, who went, who is still there.
 
-The first good and complete list is the baseline: whoever is on it is watched, and is no news. So is whoever a changed filter lets in or leaves
-out: that is a person's doing. From then on, who comes is told of, and who is missing from `ABSENCES` good and complete lists.
+The first good and complete list is the baseline: whoever is on it is watched, and is no news. So is whoever a changed filter lets
+in or leaves out: that is a person's doing. From then on it is told who comes, and who is missing from `ABSENCES` good and
+complete lists.
 """
 
 from collections.abc import Mapping, Sequence

@@ -16,6 +16,7 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
+from notifier.engine.pulse import Pulse
 from notifier.sinks.contract import Sink
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState
@@ -34,7 +35,7 @@ SWEEP = 60.0
 """Seconds between looks for what has been owed for too long."""
 
 ALONE = 5.0
-"""Seconds an outlet waits after its own loop or the store failed."""
+"""Seconds an outlet waits after its own loop or the store failed; and the longest it ever rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Outlet:
     def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str) -> None:
         self.settings = settings
         self.state = SinkState()
+        self.pulse = Pulse(f"the outlet of sink {settings.name}", ALONE)
         self._sink = sink
         self._store = store
         self._owner = owner
@@ -78,6 +80,8 @@ class Outlet:
                 if not enrolled:
                     self.state = await self._store.transact(lambda tx: tx.enrol(name, fingerprint, time.time()))
                     enrolled = True
+                    if self.state.paused:  # It was before we started, and still is.
+                        telemetry.sink_paused(name, "as before", self.state.reason or "", self.state.detail or "")
                 rest = await self._round()
             except StoreError as error:
                 telemetry.store_failed(f"outlet {name}", str(error))
@@ -85,8 +89,9 @@ class Outlet:
             except Exception as error:  # noqa: BLE001 - one sink's fault must not stop the others
                 telemetry.fault(f"outlet {name}", error)
                 rest = ALONE
+            self.pulse.beat()
             with suppress(TimeoutError):
-                async with asyncio.timeout(rest):
+                async with asyncio.timeout(min(rest, ALONE)):
                     await self._wake.wait()
 
     def close(self) -> None:
