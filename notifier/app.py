@@ -19,7 +19,7 @@ from typing import Self, cast
 import aiohttp
 from pydantic import BaseModel, SecretStr
 
-from notifier import condition, config, metrics, telemetry
+from notifier import condition, config, metrics, telemetry, tracing
 from notifier.config import Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
@@ -266,6 +266,7 @@ async def run(path: Path) -> None:
     """
     settings = load(path)
     telemetry.configure(settings.log.format, settings.log.level)
+    _trace(settings)
     store = Store(settings.store).open()
     try:
         signals = _Signals()
@@ -279,7 +280,19 @@ async def run(path: Path) -> None:
             await crew.stop()
     finally:
         store.close()
+        tracing.end()
     telemetry.phase("app.stopped", "stopped")
+
+
+def _trace(settings: Settings) -> None:
+    """Trace, if that is wanted and can be done; that it cannot is no reason not to watch."""
+    endpoint = None if settings.tracing is None else settings.tracing.endpoint
+    if not tracing.wanted(endpoint, os.environ):
+        return
+    if tracing.installed():
+        tracing.begin(endpoint, os.environ)
+    else:
+        telemetry.phase("tracing.missing", "no traces: they need the extra otel, pip install 'css-upgrade-notifier[otel]'")
 
 
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:

@@ -99,14 +99,16 @@ def bars(shown: Sequence[Line], note: str) -> "RenderableType":
     for line in shown:
         style = ("bold red", "cyan", "dim")[line.rank]
         share = "" if line.share is None else f"{line.share:4.0%}"
-        bar = ProgressBar(total=1.0, completed=line.share or 0.0, complete_style=style.removeprefix("bold "))
+        bar = ProgressBar(
+            total=1.0, completed=line.share or 0.0, complete_style=style.removeprefix("bold "), finished_style="green"
+        )
         eta = f"ETA {line.eta}" if line.eta else f"changed {line.changed} ago"
         grid.add_row(
             Text(line.name, style="bold"), Text(line.state, style=style), bar, Text(share), Text(f"{line.nodes}  {eta}".strip())
         )
         if line.task is not None and line.task["status"] == Status.RUNNING:
             for name, done, words in _nodes(line.task):
-                node = ProgressBar(total=1.0, completed=done, complete_style="green" if done >= 1.0 else "cyan")
+                node = ProgressBar(total=1.0, completed=done, complete_style="cyan", finished_style="green")
                 grid.add_row(Text(f"  {name}", style="dim"), "", node, Text(f"{done:4.0%}"), Text(words, style="dim"))
     troubles = [Text(f"! {line.name}: {line.trouble}", style="red") for line in shown if line.trouble]
     return Group(grid, *troubles, Text(note, style="dim"))

@@ -23,9 +23,9 @@ registry = CollectorRegistry()
 ProcessCollector(registry=registry)
 
 _build = Gauge("notifier_build_info", "1; the version is the label.", ["version"], registry=registry)
-_backlog = Gauge("notifier_backlog", "Deliveries still owed to a sink; 10001 means more than 10000.", ["sink"], registry=registry)
-_oldest = Gauge("notifier_backlog_age_seconds", "For how long the oldest of them has been owed.", ["sink"], registry=registry)
-_dead = Gauge("notifier_dead_letters", "Deliveries that were given up; 10001 means more than 10000.", ["sink"], registry=registry)
+_backlog = Gauge("notifier_backlog", "Deliveries to a sink that are due, up to 10001.", ["sink"], registry=registry)
+_oldest = Gauge("notifier_backlog_age_seconds", "For how long the oldest of them has been due.", ["sink"], registry=registry)
+_dead = Gauge("notifier_dead_letters", "Deliveries that were given up, up to 10001.", ["sink"], registry=registry)
 _size = Gauge("notifier_store_size_bytes", "Of the database.", registry=registry)
 _written = Gauge("notifier_store_last_write_timestamp_seconds", "When the store took a write last.", registry=registry)
 
@@ -54,7 +54,7 @@ class Standing(Protocol):
 
     @property
     def backlog(self) -> int:
-        """Deliveries still owed."""
+        """Deliveries that are due."""
 
     @property
     def oldest(self) -> float | None:

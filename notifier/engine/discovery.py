@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from notifier import telemetry
+from notifier import telemetry, tracing
 from notifier.domain import discovery
 from notifier.domain.discovery import Roll, Wanted
 from notifier.domain.errors import FetchError
@@ -149,6 +149,7 @@ class Discovery:
         telemetry.discovered("changed" if taken.events else "unchanged")
         for event in taken.events:
             telemetry.event_told(event.kind, event.cluster.name, event.id, summary(event))
+            tracing.told(event, datetime.now(UTC))
         if taken.owed:
             self._told(taken.owed)
         return taken

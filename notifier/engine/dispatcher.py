@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from notifier import telemetry
+from notifier import telemetry, tracing
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
@@ -153,8 +153,12 @@ class Outlet:
     async def _serve(self, claim: Claim, claimed_at: float) -> None:
         """Send one message and settle it."""
         try:
-            outcome = await self._send(claim, claimed_at)
-            await self._settle(claim, outcome)
+            earlier = [along.event for along in claim.earlier]
+            with tracing.delivery(self.settings.name, claim.event, earlier, claim.attempt) as span:
+                outcome = await self._send(claim, claimed_at)
+                if isinstance(outcome, DeliveryError):
+                    span.note(error=outcome.detail, outcome=outcome.outcome, reason=outcome.reason)
+                await self._settle(claim, outcome)
         except Fenced:
             telemetry.store_failed(f"outlet {self.settings.name}", f"lane {claim.lane} was taken over")
         except StoreError as error:

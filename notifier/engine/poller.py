@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from notifier import telemetry
+from notifier import telemetry, tracing
 from notifier.domain.diff import Remark, diff
 from notifier.domain.errors import FetchError
 from notifier.domain.known import Known
@@ -145,7 +145,9 @@ class Poller:
 
     async def _turn(self, watch: Watch, lateness: float) -> None:
         try:
-            await self.poll(watch, lateness)
+            with tracing.poll(watch.cluster) as span:
+                applied = await self.poll(watch, lateness)
+                span.note(error="no good answer" if watch.failures else None, events=len(applied.events) if applied else 0)
         except StoreError as error:
             watch.forget()
             telemetry.store_failed("poll", str(error))
@@ -247,5 +249,6 @@ class Poller:
             telemetry.answer_odd(watch.cluster.name, remark.what, f"{remark.task_id}: {remark.detail}")
         for event in applied.events:
             telemetry.event_told(event.kind, watch.cluster.name, event.id, summary(event))
+            tracing.told(event, datetime.now(UTC))
         if applied.owed:
             self._told(applied.owed)

@@ -105,4 +105,4 @@ class Vitals:
 
     def _look(self, tx: Transaction, now: float) -> tuple[dict[str, Owed], int]:
         tx.beat(NAME, now)
-        return tx.owed(self._sinks), tx.size()
+        return tx.owed(self._sinks, now), tx.size()

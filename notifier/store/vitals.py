@@ -15,7 +15,7 @@ MOST_COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What stands open with one sink: deliveries still owed, since when (None: nothing is), and given up."""
+    """What stands open with one sink: deliveries that are due, since when (None: none is), and those given up."""
 
     backlog: int = 0
     oldest: float | None = None
@@ -30,24 +30,23 @@ class Vitals(Session):
         statement = statements.upsert(self._dialect, schema.pulse).values(name=name, at=now)
         self._run(statement.on_conflict_do_update(index_elements=["name"], set_={"at": now}))
 
-    def owed(self, sinks: Iterable[str]) -> dict[str, Owed]:
-        """What stands open with each of some sinks, counted by an index and no further than `MOST_COUNTED`."""
+    def owed(self, sinks: Iterable[str], now: float) -> dict[str, Owed]:
+        """What stands open with each of some sinks, found by an index and counted no further than `MOST_COUNTED`.
+
+        What a digest or quiet hours hold back is not due, and not owed yet.
+        """
         found: dict[str, Owed] = {}
         for sink in sinks:
-            parts = [self._open(sink, state) for state in (State.PENDING, State.SENDING, State.DEAD)]
+            parts = [self._open(sink, state, now) for state in (State.PENDING, State.SENDING, State.DEAD)]
             (pending, since), (sending, begun), (dead, _) = parts
             found[sink] = Owed(pending + sending, min((at for at in (since, begun) if at is not None), default=None), dead)
         return found
 
-    def _open(self, sink: str, state: State) -> tuple[int, float | None]:
+    def _open(self, sink: str, state: State, now: float) -> tuple[int, float | None]:
         table = schema.delivery
-        some = (
-            select(table.c.created_at)
-            .where(table.c.sink == sink, table.c.state == state.value)
-            .limit(MOST_COUNTED + 1)
-            .subquery()
-        )
-        count, since = self._run(select(func.count(), func.min(some.c.created_at)).select_from(some)).one()
+        of_sink = (table.c.sink == sink, table.c.state == state.value, table.c.ready_at <= now)
+        some = select(table.c.ready_at).where(*of_sink).limit(MOST_COUNTED + 1).subquery()
+        count, since = self._run(select(func.count(), func.min(some.c.ready_at)).select_from(some)).one()
         return count, since
 
     def size(self) -> int:

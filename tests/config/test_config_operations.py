@@ -35,6 +35,13 @@ def test_traces_go_where_the_file_says(tmp_path: Path) -> None:
     settings = load_text(tmp_path, MINIMAL + "tracing: {endpoint: 'http://collector:4318'}\n")
     assert settings.tracing is not None
     assert settings.tracing.endpoint == "http://collector:4318"
+    assert not settings.warnings
+
+
+def test_traces_without_the_extra_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.config.warn.find_spec", lambda _: None)
+    [warning] = load_text(tmp_path, MINIMAL + "tracing: {endpoint: 'http://collector:4318'}\n").warnings
+    assert (warning.line, warning.what) == (7, "nothing is traced: the extra otel is not installed")
 
 
 @pytest.mark.parametrize(
