@@ -104,7 +104,7 @@ def end() -> None:
 
 def poll(cluster: Cluster) -> AbstractContextManager[Noted]:
     """The span of one poll."""
-    return _NOTHING if _provider is None else _span("poll", None, (), **_of_cluster(cluster))
+    return _NOTHING if _provider is None else _span(_provider, "poll", None, (), **_of_cluster(cluster))
 
 
 def told(event: Event, committed_at: datetime) -> None:
@@ -133,16 +133,13 @@ def delivery(sink: str, event: Event, earlier: Sequence[Event], attempt: int) ->
 
     links = [Link(_parent(each)) for each in earlier]
     facts = {**_of_event(event), "notifier.sink": sink, "notifier.attempt": attempt}
-    return _span(f"deliver to {sink}", event, links, **facts)
+    return _span(_provider, f"deliver to {sink}", event, links, **facts)
 
 
 @contextmanager
-def _span(name: str, event: Event | None, links: "Sequence[Link]", **facts: Any) -> Iterator[Noted]:
-    if _provider is None:
-        yield _Nothing()
-        return
+def _span(provider: "TracerProvider", name: str, event: Event | None, links: "Sequence[Link]", **facts: Any) -> Iterator[Noted]:
     context = None if event is None else _context(event)
-    tracer = _provider.get_tracer("notifier", __version__)
+    tracer = provider.get_tracer("notifier", __version__)
     with tracer.start_as_current_span(
         name, context, attributes=facts, links=links, record_exception=False, set_status_on_exception=False
     ) as span:

@@ -100,6 +100,21 @@ async def test_who_is_gone_is_told_once_and_polled_no_more(store: Store) -> None
     assert {name for name, _ in bench.source.asked} == {"a"}
 
 
+async def test_who_is_forgotten_is_shown_no_more_but_what_was_told_of_it_is(store: Store) -> None:
+    bench = Bench(store, "a", "b")
+    await bench.look()
+    for watch in bench.poller.watches:
+        await bench.poller.poll(watch)
+    assert [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())] == ["a", "b"]
+    for _ in range(ABSENCES):
+        await bench.look("a")
+    assert [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())] == ["a"]
+    [(_, event)] = await store.transact(lambda tx: tx.events(cluster="b"))
+    assert event.kind is Kind.CLUSTER_FORGOTTEN
+    await bench.look("a", "b")
+    assert [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())] == ["a", "b"]
+
+
 async def test_a_poll_that_is_under_way_when_its_cluster_goes_is_its_last(store: Store) -> None:
     bench = Bench(store, "a")
     await bench.look()
