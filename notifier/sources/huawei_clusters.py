@@ -1,6 +1,6 @@
 """Huawei Cloud CSS: the clusters that a project lists, for those who want all of them watched.
 
-The permission is another than that of the polls: ``css:cluster:list`` (Huawei's documentation).
+The permission is another than that of the polls.
 """
 
 import asyncio
@@ -18,6 +18,9 @@ from notifier.sources.huawei_door import HuaweiDoor, utc_now
 from notifier.sources.paging import Sheet, walk
 from notifier.sources.wire import UnreadableError, text
 from notifier.sources.wire_clusters import MAX_CLUSTERS, WireCluster, read_clusters
+
+PERMISSION = "css:cluster:list"
+"""Huawei's documentation, under "Permissions Policies and Supported Actions"."""
 
 PAGE_LIMIT = 100
 """Clusters asked for at once. Huawei: 1 to 1000, 10 by default."""
@@ -55,7 +58,10 @@ class HuaweiClusters:
         clock: Callable[[], datetime] = utc_now,
         timeout: float = 10.0,
     ) -> None:
-        self._door = HuaweiDoor(session, endpoint, project_id, credentials, clock=clock, timeout=timeout)
+        # A key that may poll but not list must not be taken for a bad one: then nobody would be polled for a while.
+        self._door = HuaweiDoor(
+            session, endpoint, project_id, credentials, clock=clock, timeout=timeout, forbidden=FetchReason.GONE
+        )
         self._walk_time = timeout * WALK_TIME
         self._origin = Cluster("", "", region, project, project_id)
 
@@ -72,6 +78,11 @@ class HuaweiClusters:
                 found = await walk(url, first, self._turn, MAX_CLUSTERS)
         except TimeoutError:
             raise FetchError(FetchReason.TIMEOUT, f"the list of clusters took longer than {self._walk_time:g} s") from None
+        except FetchError as error:
+            if error.reason is not FetchReason.GONE:
+                raise
+            told = f"{error.detail}; the list needs the permission {PERMISSION}"
+            raise FetchError(error.reason, told, retry_after=error.retry_after) from None
         return Listed(tuple(self._cluster(item) for item in found.items.values()), complete=found.complete)
 
     async def _turn(self, url: URL) -> Sheet[WireCluster]:

@@ -54,6 +54,7 @@ class HuaweiDoor:
         credentials: Asked before every request.
         clock: Gives the aware time that requests are signed with.
         timeout: Seconds that one request may take, its body included.
+        forbidden: What a 403 of the gateway or of IAM means: that the keys are no good, or that they lack this one permission.
 
     Attributes:
         clusters: The address of the project's clusters.
@@ -71,6 +72,7 @@ class HuaweiDoor:
         *,
         clock: Callable[[], datetime] = utc_now,
         timeout: float = 10.0,
+        forbidden: FetchReason = FetchReason.REFUSED,
     ) -> None:
         base = URL(endpoint)
         if base.scheme not in {"http", "https"} or not base.host or base.user or base.query_string:
@@ -83,6 +85,7 @@ class HuaweiDoor:
         self._credentials = credentials
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout)
+        self._forbidden = forbidden
         self._signer: Signer | None = None
 
     async def get(self, url: URL) -> bytes:
@@ -97,7 +100,7 @@ class HuaweiDoor:
             async with self._session.get(url, headers=headers, allow_redirects=False, timeout=self._timeout) as response:
                 if response.status == HTTPStatus.OK:
                     return await read_capped(response)
-                raise await _refusal(response, headers, now)
+                raise await _refusal(response, headers, now, self._forbidden)
         except CredentialsError as error:
             raise FetchError(FetchReason.REFUSED, text(str(error), _MAX_DETAIL)) from None
         except TimeoutError:
@@ -123,7 +126,9 @@ class HuaweiDoor:
         return self._signer.headers("GET", url, now, self._headers)
 
 
-async def _refusal(response: aiohttp.ClientResponse, sent: Mapping[str, str], now: datetime) -> FetchError:
+async def _refusal(
+    response: aiohttp.ClientResponse, sent: Mapping[str, str], now: datetime, forbidden: FetchReason
+) -> FetchError:
     """What an answer other than 200 means."""
     try:
         body = await read_capped(response, _MAX_COMPLAINT)
@@ -133,7 +138,7 @@ async def _refusal(response: aiohttp.ClientResponse, sent: Mapping[str, str], no
         host = text(redirect_host(response)) or "nowhere"
         return FetchError(FetchReason.UNREADABLE, f"HTTP {response.status} redirects to {host}; redirects are not followed")
     code, message = _complaint(body)
-    reason = _reason(response.status, code)
+    reason = _reason(response.status, code, forbidden)
     detail = " ".join(filter(None, (f"HTTP {response.status}", code))) + (f": {message}" if message else "")
     if reason is FetchReason.REFUSED:
         detail = _skew(response.headers, now) + detail
@@ -143,7 +148,7 @@ async def _refusal(response: aiohttp.ClientResponse, sent: Mapping[str, str], no
     return FetchError(reason, text(_redact(detail, sent), _MAX_DETAIL), retry_after=wait)
 
 
-def _reason(status: int, code: str) -> FetchReason:
+def _reason(status: int, code: str, forbidden: FetchReason) -> FetchReason:
     """The kind of failure, by status and error code."""
     gateway = code.startswith(("APIG.", "APIGW."))
     throttled = gateway and code.endswith(".0308")
@@ -152,7 +157,7 @@ def _reason(status: int, code: str) -> FetchReason:
         (FetchReason.REFUSED, status == HTTPStatus.UNAUTHORIZED or code == _TOKEN_INVALID),
         (FetchReason.NETWORK, status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED),
         (FetchReason.GONE, code in _GONE or (status == HTTPStatus.NOT_FOUND and not gateway)),
-        (FetchReason.REFUSED, status == HTTPStatus.FORBIDDEN and not code.startswith("CSS.")),
+        (forbidden, status == HTTPStatus.FORBIDDEN and not code.startswith("CSS.")),
         (FetchReason.SERVER, status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT),
         (FetchReason.SERVER, code == _INTERNAL),
         (FetchReason.REJECTED, status >= HTTPStatus.BAD_REQUEST),

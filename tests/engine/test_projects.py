@@ -16,7 +16,6 @@ from notifier.projects import Project, credentials_of, endpoint
 from notifier.sources.credentials import FromEnvironment, FromMetadata, FromProfile, Token
 from notifier.sources.signing import Keys
 
-
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 

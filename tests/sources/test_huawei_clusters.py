@@ -12,6 +12,7 @@ from source_servers import serving
 
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Cluster
+from notifier.engine.budget import Budget
 from notifier.outbound import open_session
 from notifier.sources import paging
 from notifier.sources.credentials import Given, Token
@@ -202,6 +203,28 @@ async def test_a_refusal_says_why_and_no_secret(open_list: Opening) -> None:
             await open_list(served.url).clusters()
     assert caught.value.reason is FetchReason.REFUSED
     assert KEYS.access_key not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (403, {"error_code": "APIGW.0302", "error_msg": "IAM denies it"}),
+        (403, {"errCode": "CSS.0015", "externalMessage": "No resources are found or the access is denied."}),
+        (404, {}),
+    ],
+)
+async def test_keys_that_may_not_list_are_not_taken_for_bad_keys(open_list: Opening, status: int, said: dict[str, str]) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(said, status=status)
+
+    budget = Budget(1000.0)
+    async with serving(answer) as served:
+        with pytest.raises(FetchError, match="css:cluster:list") as caught:
+            async with budget.turn():
+                await open_list(served.url).clusters()
+    assert caught.value.reason is FetchReason.GONE
+    async with asyncio.timeout(1), budget.turn():
+        pass  # The polls of the project go on.
 
 
 async def test_a_walk_that_takes_too_long_is_a_failure(open_list: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
