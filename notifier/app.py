@@ -158,7 +158,8 @@ class Crew:
                 Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
             )
         await self.vitals.write()
-        metrics.fleets(lambda: condition.fleets(self.poller.watches))
+        most = self.settings.metrics.clusters
+        metrics.fleets(lambda: condition.fleets(self.poller.watches), lambda: condition.singles(self.poller.watches, most))
         self.vitals.begin()
         self.dispatcher.start()
         self.clock.start()

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from time import monotonic
 
 from notifier.engine.discovery import Survey
 from notifier.engine.dispatcher import Outlet
 from notifier.engine.poller import Watch
 from notifier.engine.pulse import Vitals
-from notifier.metrics import Fleet
+from notifier.metrics import Fleet, Single
 from notifier.web.health import Health
 
 SILENT = 3
@@ -62,12 +63,25 @@ def fleets(watches: Iterable[Watch]) -> list[Fleet]:
     """How the clusters of each project are, for the metrics."""
     now, found = datetime.now(UTC), dict[str, Fleet]()
     for watch in watches:
-        age = monotonic() - watch.since if watch.polled_at is None else (now - watch.polled_at).total_seconds()
+        age = _age(watch, now)
         before = found.get(watch.cluster.project, Fleet(watch.cluster.project, 0, 0, 0.0))
         found[before.project] = Fleet(
             before.project, before.clusters + 1, before.failing + bool(watch.failures), max(before.age, age)
         )
     return list(found.values())
+
+
+def singles(watches: Iterable[Watch], most: int) -> list[Single]:
+    """How single clusters are, for the metrics: at most so many, those that have been under watch the longest."""
+    now = datetime.now(UTC)
+    return [
+        Single(watch.cluster.project, watch.cluster.id, watch.cluster.name, _age(watch, now)) for watch in islice(watches, most)
+    ]
+
+
+def _age(watch: Watch, now: datetime) -> float:
+    """Seconds since the last good answer, or since it came under watch."""
+    return monotonic() - watch.since if watch.polled_at is None else (now - watch.polled_at).total_seconds()
 
 
 def _since(moment: datetime | None) -> str:

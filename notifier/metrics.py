@@ -1,7 +1,7 @@
 """The registry of the program's metrics, and those that are read rather than counted: what is owed, how old the data is.
 
-Labels come from bounded sets only: names that stand in the configuration, kinds, reasons. No cluster, task or node is ever a
-label: whoever names clusters would choose how large a scrape is.
+Labels come from bounded sets only: names that stand in the configuration, kinds, reasons. No task or node is ever a label, and a
+cluster only where the configuration says up to how many: else whoever names clusters would choose how large a scrape is.
 """
 
 import time
@@ -49,6 +49,16 @@ class Fleet:
     age: float
 
 
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One cluster that has a series of its own; ``age``: seconds since its last good answer."""
+
+    project: str
+    id: str
+    name: str
+    age: float
+
+
 class Standing(Protocol):
     """What stands open with one sink."""
 
@@ -70,6 +80,7 @@ class _Fleets(Collector):
 
     def __init__(self) -> None:
         self.ask: Callable[[], Iterable[Fleet]] = tuple
+        self.ask_each: Callable[[], Iterable[Single]] = tuple
 
     # typing.override needs Python 3.12.
     def collect(self) -> Iterator[Metric]:  # type: ignore[explicit-override]
@@ -84,16 +95,23 @@ class _Fleets(Collector):
             clusters.add_metric([fleet.project], fleet.clusters)
             failing.add_metric([fleet.project], fleet.failing)
             age.add_metric([fleet.project], fleet.age)
-        yield from (clusters, failing, age)
+        each = GaugeMetricFamily(
+            "notifier_cluster_data_age_seconds",
+            "Since the last good answer of one cluster; only if `metrics.clusters` asks for it.",
+            labels=["project", "id", "name"],
+        )
+        for single in self.ask_each():
+            each.add_metric([single.project, single.id, single.name], single.age)
+        yield from (clusters, failing, age, each)
 
 
 _fleets = _Fleets()
 registry.register(_fleets)
 
 
-def fleets(ask: Callable[[], Iterable[Fleet]]) -> None:
-    """From now on ``ask`` says how the clusters of each project are."""
-    _fleets.ask = ask
+def fleets(ask: Callable[[], Iterable[Fleet]], each: Callable[[], Iterable[Single]] = tuple) -> None:
+    """From now on ``ask`` says how the clusters of each project are, ``each`` how those are that have a series of their own."""
+    _fleets.ask, _fleets.ask_each = ask, each
 
 
 def measured(owed: Mapping[str, Standing], size: int, now: float) -> None:

@@ -69,6 +69,7 @@ def load(
         http=file.http,
         log=file.log,
         heartbeat=file.heartbeat,
+        metrics=file.metrics,
         tracing=file.tracing,
         warnings=tuple(warnings(document, path, file, sinks)),
     )

@@ -31,6 +31,7 @@ PUBLIC: tuple[tuple[str, ...], ...] = (
     ("routes",),
     ("delivery",),
     ("log",),
+    ("metrics",),
     ("heartbeat", "every"),
     ("heartbeat", "method"),
 )

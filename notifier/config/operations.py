@@ -1,4 +1,4 @@
-"""The settings of those who run it: discovery of clusters, the heartbeat, traces."""
+"""The settings of those who run it: discovery of clusters, the heartbeat, metrics, traces."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -57,6 +57,12 @@ class HeartbeatSettings(Part):
     url: Annotated[SecretStr, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
     every: Annotated[float, Lasting()] = 60.0
     method: Literal["GET", "POST"] = "GET"
+
+
+class MetricsSettings(Part):
+    """What of the metrics is a choice. ``clusters``: how many clusters at the most have a series of their own; 0 for none."""
+
+    clusters: Annotated[int, Field(ge=0, le=500, strict=True)] = 0
 
 
 class TracingSettings(Part):

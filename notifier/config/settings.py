@@ -32,7 +32,7 @@ from notifier.config.fields import (
     Zone,
     redacted,
 )
-from notifier.config.operations import DiscoverSettings, HeartbeatSettings, TracingSettings
+from notifier.config.operations import DiscoverSettings, HeartbeatSettings, MetricsSettings, TracingSettings
 from notifier.config.part import Part
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
@@ -295,6 +295,7 @@ class FileSettings(Part):
     http: Annotated[HttpSettings | None, BeforeValidator(_unless_off)] = HttpSettings()
     log: LogSettings = LogSettings()
     heartbeat: HeartbeatSettings | None = None
+    metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings | None = None
 
 
@@ -317,6 +318,7 @@ class Settings:
     http: HttpSettings | None
     log: LogSettings
     heartbeat: HeartbeatSettings | None = None
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     tracing: TracingSettings | None = None
     warnings: tuple[Problem, ...] = ()
 

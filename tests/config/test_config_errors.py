@@ -191,7 +191,7 @@ def test_a_project_that_is_wrong_is_told_in_its_place(old: str, new: str, expect
             "on: 5",
             (
                 "7:1: on: unknown key 'on'; known here: "
-                "delivery, heartbeat, http, log, poll, projects, routes, sinks, store, tracing"
+                "delivery, heartbeat, http, log, metrics, poll, projects, routes, sinks, store, tracing"
             ),
         ),
     ],

@@ -77,6 +77,7 @@ def test_traces_without_the_extra_are_warned_of(tmp_path: Path, monkeypatch: pyt
             MINIMAL + "heartbeat: {url: 'http://[x'}\n",
             "7:18: heartbeat.url: not a URL; write it as https://hc-ping.com/…",
         ),
+        (MINIMAL + "metrics: {clusters: 501}\n", "7:21: metrics.clusters: must be less than or equal to 500; "),
         (MINIMAL + "tracing: {endpoint: 'nowhere'}\n", None),
     ],
 )

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import structlog
 from engine_scripts import Sink, Source, cluster, outlet
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text_format
 
 from notifier import condition, metrics, telemetry
 from notifier.domain.discovery import Wanted
@@ -127,12 +129,33 @@ def test_ten_thousand_names_do_not_make_the_scrape_longer(monkeypatch: pytest.Mo
     try:
         metrics.fleets(lambda: condition.fleets([a_watch("one")]))
         few = metrics.exposition()[0].count(b"\n")
-        metrics.fleets(lambda: condition.fleets([a_watch(f"name-{number}") for number in range(10_000)]))
+        named = [a_watch(f"name-{number}") for number in range(10_000)]
+        metrics.fleets(lambda: condition.fleets(named))
         for number in range(10_000):
             grow(f"name-{number}")
         many = metrics.exposition()[0]
+        metrics.fleets(lambda: condition.fleets(named), lambda: condition.singles(named, 20))
+        opted = metrics.exposition()[0]
     finally:
         metrics.fleets(tuple)
     assert many.count(b"\n") == few
     assert b"name-77" not in many
     assert b'notifier_clusters{project="prod"} 10000.0' in many
+    assert opted.count(b"\n") == few + 20
+    assert b'notifier_cluster_data_age_seconds{id="id-of-name-19",name="name-19",project="prod"}' in opted
+
+
+def test_a_hostile_name_stays_one_label() -> None:
+    name = 'x"} 1\nnotifier_up{a="\\'
+    try:
+        metrics.fleets(tuple, lambda: condition.singles([a_watch(name)], 5))
+        for text, read in (
+            (metrics.exposition(), text_format),
+            (metrics.exposition("application/openmetrics-text"), openmetrics),
+        ):
+            families = {family.name: family for family in read(text[0].decode())}
+            [sample] = families["notifier_cluster_data_age_seconds"].samples
+            assert sample.labels["name"] == name
+            assert "notifier_up" not in families
+    finally:
+        metrics.fleets(tuple)
