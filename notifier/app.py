@@ -160,6 +160,7 @@ class Crew:
         await self.vitals.write()
         most = self.settings.metrics.clusters
         metrics.fleets(lambda: condition.fleets(self.poller.watches), lambda: condition.singles(self.poller.watches, most))
+        telemetry.sinks_begin(names)
         self.vitals.begin()
         self.dispatcher.start()
         self.clock.start()

@@ -219,6 +219,19 @@ def sink_paused(sink: str, until: str, reason: str, detail: str) -> None:
     log.error("sink paused", action="sink.paused", sink=sink, until=until, reason=reason, detail=detail)
 
 
+def sinks_begin(sinks: Iterable[str]) -> None:
+    """These are the sinks from now on; one that is left alone is told of when its outlet starts."""
+    _sinks_paused.clear()
+    for sink in sinks:
+        _sinks_paused.labels(sink).set(0)
+
+
+def sink_resumed(sink: str) -> None:
+    """Somebody ended the pause of a sink: it is tried again."""
+    _sinks_paused.labels(sink).set(0)
+    log.info("sink is tried again", action="sink.resumed", sink=sink)
+
+
 def sink_recovered(sink: str) -> None:
     """A sink works again."""
     _sinks_paused.labels(sink).set(0)

@@ -47,7 +47,7 @@ class Survey:
         due: When to look again, on the monotonic clock.
         failures: Looks in a row that told nothing.
         looked_at: When a good list was read last.
-        since: When the survey began.
+        watching: By their keys, the watches of those that were discovered.
     """
 
     project: str
@@ -61,7 +61,6 @@ class Survey:
     due: float = 0.0
     failures: int = 0
     looked_at: datetime | None = None
-    since: datetime = field(default_factory=lambda: datetime.now(UTC))
     watching: dict[str, Watch] = field(default_factory=dict)
 
 

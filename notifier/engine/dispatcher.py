@@ -117,6 +117,8 @@ class Outlet:
         if state.paused and (state.paused_until is None or now < state.paused_until):
             # Whoever sends again, or another replica, may have ended the pause in the store.
             self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
+            if not self.state.paused:
+                telemetry.sink_resumed(settings.name)
             return LOOK if self.state.paused else 0.0
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)

@@ -13,11 +13,13 @@ from aiohttp.test_utils import TestServer
 from engine_scripts import Sink, eventually, outlet, serving, tell
 
 from notifier import metrics, telemetry
+from notifier.engine import dispatcher
 from notifier.engine import heartbeat as engine
 from notifier.engine.heartbeat import Heartbeat
 from notifier.engine.pulse import EVERY, INTERVALS, Pulse, Vitals
 from notifier.outbound import open_session
 from notifier.store.errors import StoreError
+from notifier.store.rows import SinkState
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -110,6 +112,22 @@ async def test_an_outlet_beats_when_it_works_when_it_rests_and_when_its_store_fa
             async with asyncio.timeout(8):
                 slow.wake()
                 await slow.pulse.next()
+
+
+async def test_a_sink_that_is_left_alone_is_shown_so_over_a_restart_and_until_it_is_tried_again(
+    store: SickStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "LOOK", 0.02)
+    telemetry.sinks_begin(["of-old"])
+    telemetry.sink_paused("of-old", "noon", "gone", "")
+    telemetry.sinks_begin(["team"])
+    assert (value("notifier_sink_paused", sink="of-old"), value("notifier_sink_paused", sink="team")) == (None, 0)
+    await store.transact(lambda tx: tx.enrol("team", "same", 0.0))
+    await store.transact(lambda tx: tx.mark("team", SinkState(5, paused=True, reason="gone")))
+    async with serving(outlet(store, Sink(), fingerprint="same")):
+        await eventually(lambda: value("notifier_sink_paused", sink="team") == 1)
+        await store.transact(lambda tx: tx.mark("team", SinkState()))
+        await eventually(lambda: value("notifier_sink_paused", sink="team") == 0)
 
 
 @dataclass

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from source_servers import serving
 
 from notifier.domain.errors import FetchError, FetchReason
@@ -25,6 +27,7 @@ from notifier.sources.wire_clusters import read_clusters
 
 KEYS = Keys("AKAKAKAKAKAKAKAKAKAK", "sksksksksksksksksksksksksksksksksksksksk")
 Opening = Callable[..., HuaweiClusters]
+FIELDS = ("id", "name", "status", "tags", "key", "value", "clusters", "totalSize")
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +106,26 @@ async def test_tags_become_labels_in_whatever_way_they_are_spelled(open_list: Op
         {},
         {"env": "pr\ufffdod"},
     ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9) | st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(st.fixed_dictionaries({"clusters": st.lists(st.dictionaries(st.sampled_from(FIELDS), JSON), max_size=3)}) | JSON)
+def test_whatever_is_sent_is_read_or_refused_and_what_is_read_is_harmless(answer: object) -> None:
+    try:
+        page = read_clusters(json.dumps(answer).encode())
+    except UnreadableError:
+        return
+    for found in page.items:
+        assert found.known
+        for name, value in found.labels.items():
+            assert name.isprintable()
+            assert value.isprintable()
 
 
 def test_what_is_not_used_is_kept() -> None:
