@@ -92,10 +92,8 @@ def test_the_rules_fire_when_they_should_and_not_before() -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize(
-    ("right", "wrong"), [("notifier_dead_letters > 0", "notifier_dead_letters >= 0"), ("age_seconds > 900", "age_seconds > 9000")]
-)
-def test_a_rule_that_is_wrong_is_caught(right: str, wrong: str, tmp_path: Path) -> None:
+def test_a_rule_that_is_wrong_is_caught(tmp_path: Path) -> None:
+    right, wrong = "notifier_dead_letters > 0", "notifier_dead_letters >= 0"
     text = RULES.read_text()
     assert right in text
     (tmp_path / RULES.name).write_text(text.replace(right, wrong))
