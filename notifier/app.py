@@ -16,31 +16,30 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self, cast
 
-import aiohttp
 from pydantic import BaseModel, SecretStr
 
-from notifier import config, telemetry
-from notifier.config import ProjectSettings, Settings, SinkEntry
+from notifier import condition, config, metrics, telemetry, tracing
+from notifier.config import Settings, SinkEntry
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
 from notifier.domain.reminders import look_every
-from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.desk import StoreDesk
+from notifier.engine.discovery import Discovery
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
+from notifier.engine.heartbeat import Heartbeat
 from notifier.engine.listeners import Listeners
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
+from notifier.engine.pulse import EVERY, Pulse, Vitals
 from notifier.engine.reminding import Reminding
 from notifier.engine.tidying import Tidying
 from notifier.outbound import open_session
+from notifier.projects import Project
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
 from notifier.sinks.pace import Paces
-from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
-from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.regions import endpoint_of
-from notifier.sources.signing import Keys
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -52,8 +51,8 @@ GRACE = 6.0
 
 HOURLY = 3600.0
 
-SILENT = 3
-"""Idle intervals without a good poll, and seconds without a turn of the clock, after which that is said."""
+TICK = 1.0
+"""Seconds within which the clock ticks, at the most."""
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -70,21 +69,14 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def endpoint(project: ProjectSettings) -> str:
-    """Where a project's API is: given, or known from the region.
-
-    Raises:
-        UnknownRegionError: Neither.
-    """
-    return project.endpoint or endpoint_of(project.region)
-
-
 @dataclass
 class Crew:
     """Everything built from one configuration; ``async with`` it to have it at work."""
 
     settings: Settings
     store: Store
+    refused: str | None = None
+    """Why a later state of the configuration's file is not in use."""
 
     async def __aenter__(self) -> Self:
         await self.build()
@@ -132,27 +124,28 @@ class Crew:
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
-        watches = [watch for project in settings.projects for watch in self._watches(project)]
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
+        projects = [Project(each, self.session, self.metadata, poll) for each in settings.projects]
         audience = Audience(settings.routes, holdings)
+        watches = [watch for project in projects for watch in project.watches]
         self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
+        surveys = [survey for project in projects if (survey := project.survey)]
+        self.discovery = Discovery(surveys, self.poller, self.store, audience, self.dispatcher.told)
+        self.ticking = Pulse("the clock", TICK)
+        pulses = [self.ticking, *(outlet.pulse for outlet in outlets)]
+        self.vitals = Vitals(self.store, [entry.name for entry in settings.sinks], pulses)
+        beat = settings.heartbeat
+        self.heartbeat: Heartbeat | None = None
+        if beat is not None:
+            url = beat.url.get_secret_value()
+            self.heartbeat = Heartbeat(self.session, url, beat.every, beat.method, self.vitals.prove)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
         self.clock.every(HOURLY, Tidying(self.store).tidy)
+        self.clock.every(EVERY, self.vitals.write)
         if (every := look_every(settings.routes)) is not None:
             self.clock.every(every, Reminding(self.store, audience, self.dispatcher.told).remind)
-
-    def _watches(self, project: ProjectSettings) -> list[Watch]:
-        timeout = self.settings.poll.timeout
-        source = HuaweiCss(
-            self.session, endpoint(project), project.project_id, credentials_of(project, self.metadata), timeout=timeout
-        )
-        budget = Budget(self.settings.poll.rate)
-        # Four polls without a good answer are a gap in what we saw.
-        patience = 4 * self.settings.poll.active
-        limits = {each.id: each.limits(patience) for each in project.clusters}
-        return [Watch(cluster, source, budget, limits=limits[cluster.id]) for cluster in project.watched]
 
     async def start(self) -> None:
         """Begin to look and to tell.
@@ -162,6 +155,7 @@ class Crew:
         """
         names = frozenset(self.dispatcher.outlets)
         await self.store.transact(lambda tx: _retire(tx, names))
+        await self.discovery.recall()
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
@@ -169,14 +163,24 @@ class Crew:
             self.web = await self._open.enter_async_context(
                 Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
             )
-        self._ticked = asyncio.get_running_loop().time()
+        await self.vitals.write()
+        most = self.settings.metrics.clusters
+        metrics.fleets(lambda: condition.fleets(self.poller.watches), lambda: condition.singles(self.poller.watches, most))
+        telemetry.sinks_begin(names)
+        self.vitals.begin()
         self.dispatcher.start()
         self.listeners.start()
         self.clock.start()
+        if self.heartbeat is not None:
+            self.heartbeat.start()
 
     async def stop(self) -> None:
         """Stop looking at once, let what is being told be told, close everything."""
+        if self.heartbeat is not None:
+            await self.heartbeat.stop()
         self.clock.stop()
+        metrics.fleets(tuple)
+        await self.discovery.stop()
         await self.poller.stop()
         await self.listeners.stop()
         await self.dispatcher.stop(GRACE)
@@ -188,31 +192,20 @@ class Crew:
         return None if self.web is None else self.web.url
 
     async def _tick(self) -> None:
-        self._ticked = asyncio.get_running_loop().time()
+        self.discovery.tick()
         await self.poller.tick()
+        self.ticking.beat()
 
     def health(self) -> Health:
         """Whether the loops make progress, and what is wrong."""
-        late = asyncio.get_running_loop().time() - self._ticked > SILENT
-        problems = ["the clock stands still"] if late else []
-        now, stale = datetime.now(UTC), self.settings.poll.idle * SILENT
-        details = [
-            f"{watch.cluster.name}: no good answer {_since(watch.polled_at)}"
-            for watch in self.poller.watches
-            if watch.failures and (watch.polled_at is None or (now - watch.polled_at).total_seconds() > stale)
-        ]
-        if details:
-            problems.append(f"{len(details)} of {len(self.poller.watches)} clusters cannot be polled")
-        problems += [
-            f"sink {name} is paused: {outlet.state.reason}"
-            for name, outlet in self.dispatcher.outlets.items()
-            if outlet.state.paused
-        ]
-        return Health(alive=not late, problems=tuple(problems), details=tuple(details))
-
-
-def _since(moment: datetime | None) -> str:
-    return "since the start" if moment is None else f"since {moment:%Y-%m-%d %H:%M:%S} UTC"
+        return condition.health(
+            self.vitals,
+            self.poller.watches,
+            self.discovery.surveys,
+            self.dispatcher.outlets,
+            idle=self.settings.poll.idle,
+            refused=self.refused,
+        )
 
 
 def _retire(tx: Transaction, names: frozenset[str]) -> None:
@@ -266,19 +259,6 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
     return plain
 
 
-def credentials_of(project: ProjectSettings, session: aiohttp.ClientSession) -> Credentials:
-    """Where a project's keys come from. ``session`` may reach the metadata service, and is used for nothing else."""
-    given = project.credentials
-    if given.token is not None:
-        return Given(Token(given.token.get_secret_value()))
-    if given.access_key is not None and given.secret_key is not None:
-        token = None if given.security_token is None else given.security_token.get_secret_value()
-        return Given(Keys(given.access_key.get_secret_value(), given.secret_key.get_secret_value(), token))
-    if given.origin == "profile":
-        return FromProfile(None if given.profile_path is None else Path(given.profile_path))
-    return FromMetadata(session) if given.origin == "metadata" else FromEnvironment()
-
-
 async def run(path: Path) -> None:
     """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 
@@ -287,6 +267,7 @@ async def run(path: Path) -> None:
     """
     settings = load(path)
     telemetry.configure(settings.log.format, settings.log.level)
+    _trace(settings)
     store = Store(settings.store).open()
     try:
         signals = _Signals()
@@ -300,7 +281,19 @@ async def run(path: Path) -> None:
             await crew.stop()
     finally:
         store.close()
+        tracing.end()
     telemetry.phase("app.stopped", "stopped")
+
+
+def _trace(settings: Settings) -> None:
+    """Trace, if that is wanted and can be done; that it cannot is no reason not to watch."""
+    endpoint = None if settings.tracing is None else settings.tracing.endpoint
+    if not tracing.wanted(endpoint, os.environ):
+        return
+    if tracing.installed():
+        tracing.begin(endpoint, os.environ)
+    else:
+        telemetry.phase("tracing.missing", "no traces: they need the extra otel, pip install 'css-upgrade-notifier[otel]'")
 
 
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
@@ -312,6 +305,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         fresh = await Crew(settings, store).build()
     except (config.ConfigError, StoreError, OSError, ValueError) as error:
         telemetry.reloaded(str(error))
+        crew.refused = str(error)
         return crew
     await crew.stop()
     try:
@@ -320,7 +314,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store).__aenter__()
+        return await Crew(crew.settings, store, refused=str(error)).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh

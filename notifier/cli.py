@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from notifier import __version__, cli_accuracy, cli_people
+from notifier import __version__, cli_accuracy, cli_people, cli_watch
 from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
@@ -55,7 +55,9 @@ def check(path: Path, *, online: bool) -> None:
     for warning in settings.warnings:
         click.echo(f"warning: {warning}", err=True)
     clusters = sum(len(project.clusters) for project in settings.projects)
-    click.echo(f"{path} is good: {clusters} clusters, {len(settings.sinks)} sinks, {len(settings.routes)} routes.")
+    listing = sum(project.discover is not None for project in settings.projects)
+    listed = f" and those that {listing} {'project lists' if listing == 1 else 'projects list'}" if listing else ""
+    click.echo(f"{path} is good: {clusters} clusters{listed}, {len(settings.sinks)} sinks, {len(settings.routes)} routes.")
     if online:
         from notifier import once
         from notifier.domain.errors import FetchError
@@ -228,6 +230,8 @@ main.add_command(cli_accuracy.accuracy)
 main.add_command(cli_people.explain)
 main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)
+main.add_command(cli_watch.status)
+main.add_command(cli_watch.watch)
 
 
 def _delivery_line(row: Mapping[str, Any]) -> str:

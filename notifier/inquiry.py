@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from notifier.config import Settings
+from notifier.config import ProjectSettings, Settings
 from notifier.domain.model import Action, Cluster, Event, Kind, Nodes, TaskFacts
 from notifier.domain.samples import sample
 
@@ -40,7 +40,7 @@ def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action
     Raises:
         LookupError: There is no such cluster.
     """
-    watched = [each for project in settings.projects for each in project.watched]
+    watched = [each for project in settings.projects for each in project.watched or (_listed(project, cluster),)]
     chosen = next((each for each in watched if cluster is None or cluster in {each.name, each.id}), None)
     if chosen is None:
         raise LookupError(f"there is no cluster {cluster!r}; there is {', '.join(each.name for each in watched)}")
@@ -48,6 +48,11 @@ def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action
     if action is not None and event.task is not None:
         event = replace(event, task=replace(event.task, action=action))
     return event
+
+
+def _listed(project: ProjectSettings, name: str | None) -> Cluster:
+    """A cluster such as the project may list, for one whose clusters are all discovered."""
+    return Cluster("discovered", name or f"a cluster of {project.name}", project.region, project.name, project.project_id)
 
 
 def recalled(row: Mapping[str, Any]) -> Event:

@@ -26,6 +26,9 @@ T = TypeVar("T")
 class Ledger(Protocol):
     """What can be asked; rows are as the REST API gives them."""
 
+    async def clusters(self) -> Rows:
+        """Every cluster with its tasks, by name."""
+
     async def events(self, *, cluster: str | None = None, kind: str | None = None, limit: int = 50) -> Rows:
         """The newest events that match, oldest first."""
 
@@ -56,6 +59,10 @@ class Local:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    async def clusters(self) -> Rows:
+        """See `Ledger`."""
+        return [dict(shapes.cluster_json(row)) for row in await self._store.transact(lambda tx: tx.clusters())]
 
     async def events(self, *, cluster: str | None = None, kind: str | None = None, limit: int = 50) -> Rows:
         """See `Ledger`."""

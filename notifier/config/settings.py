@@ -32,6 +32,7 @@ from notifier.config.fields import (
     Zone,
     redacted,
 )
+from notifier.config.operations import DiscoverSettings, HeartbeatSettings, MetricsSettings, TracingSettings
 from notifier.config.part import Part
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
@@ -90,11 +91,18 @@ class ProjectSettings(Part):
     project_id: Id
     endpoint: Endpoint | None = None
     credentials: CredentialsSettings
-    clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)]
+    clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)] = ()
+    discover: DiscoverSettings | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.clusters and self.discover is None:
+            raise refused("nothing of this project is watched", 'name clusters, or write discover: {name: "*"}')
+        return self
 
     @property
     def watched(self) -> tuple[Cluster, ...]:
-        """The clusters, in the domain's words."""
+        """The clusters that are named here, in the domain's words."""
         return tuple(
             Cluster(each.id, each.name or each.id, self.region, self.name, self.project_id, dict(each.labels))
             for each in self.clusters
@@ -290,6 +298,9 @@ class FileSettings(Part):
     delivery: DeliverySettings = DeliverySettings()
     http: Annotated[HttpSettings | None, BeforeValidator(_unless_off)] = HttpSettings()
     log: LogSettings = LogSettings()
+    heartbeat: HeartbeatSettings | None = None
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +321,9 @@ class Settings:
     routes: tuple[Route, ...]
     http: HttpSettings | None
     log: LogSettings
+    heartbeat: HeartbeatSettings | None = None
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    tracing: TracingSettings | None = None
     warnings: tuple[Problem, ...] = ()
 
     @property

@@ -35,7 +35,10 @@ def of_task(
 
 
 def of_cluster(cluster: Cluster, kind: Kind, since: str) -> str:
-    """The id of a fact about a cluster's reachability; ``since`` is the stored beginning of the outage."""
+    """The id of a fact about a cluster.
+
+    ``since`` tells one such fact from the next: the stored beginning of an outage; which coming it is, of a discovery.
+    """
     return _id(cluster.project_id, cluster.id, kind, since)
 
 

@@ -69,6 +69,8 @@ class Kind(StrEnum):
     STAGE_FAILED = "stage.failed"
     CLUSTER_UNREACHABLE = "cluster.unreachable"
     CLUSTER_RECOVERED = "cluster.recovered"
+    CLUSTER_DISCOVERED = "cluster.discovered"
+    CLUSTER_FORGOTTEN = "cluster.forgotten"
 
     @property
     def severity(self) -> Severity:
@@ -95,6 +97,8 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.STAGE_FAILED: Severity.ERROR,
     Kind.CLUSTER_UNREACHABLE: Severity.ERROR,
     Kind.CLUSTER_RECOVERED: Severity.INFO,
+    Kind.CLUSTER_DISCOVERED: Severity.INFO,
+    Kind.CLUSTER_FORGOTTEN: Severity.WARNING,
 }
 
 
@@ -252,7 +256,7 @@ class Event:
         observed: False where the event was inferred from later evidence.
         catch_up: True for the one ``task.started`` of a task that was already running when first seen.
         progress: 0 to 1.
-        outage: For ``cluster.*`` only.
+        outage: For ``cluster.unreachable`` and ``cluster.recovered`` only.
         timing: For events about time only.
     """
 

@@ -97,6 +97,10 @@ def _headline(event: Event, work: str) -> str:
             return "cannot be watched"
         case Kind.CLUSTER_RECOVERED:
             return "is watched again"
+        case Kind.CLUSTER_DISCOVERED:
+            return "is new, and watched from now on"
+        case Kind.CLUSTER_FORGOTTEN:
+            return "is no longer listed"
     assert_never(event.kind)
 
 
@@ -136,6 +140,10 @@ def summary(event: Event) -> str:
             return f"No data since {_clock(event.outage.since)} ({_blame(event)})." if event.outage else "No data."
         case Kind.CLUSTER_RECOVERED:
             return f"Data again, after {span(event.time - event.outage.since)} without." if event.outage else "Data again."
+        case Kind.CLUSTER_DISCOVERED:
+            return f"The project {event.cluster.project} lists a new cluster; it is watched from now on."
+        case Kind.CLUSTER_FORGOTTEN:
+            return f"The project {event.cluster.project} no longer lists it as one to watch; it is not watched any more."
     assert_never(event.kind)
 
 

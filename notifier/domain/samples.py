@@ -1,6 +1,7 @@
 """One realistic message of each kind: what ``notifier test SINK`` sends and what every sink is tested with.
 
-They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, and one outage.
+They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, one outage, and that the cluster
+comes and goes.
 """
 
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ _SCENES = {
     Kind.CLUSTER_UNREACHABLE: _Scene(150),
     Kind.CLUSTER_RECOVERED: _Scene(160),
     Kind.TASK_SUCCEEDED: _Scene(180, Status.SUCCESS, completed=3, attempt=2),
+    Kind.CLUSTER_DISCOVERED: _Scene(180),
+    Kind.CLUSTER_FORGOTTEN: _Scene(180),
 }
 _STAGES = (
     "Data migration",
@@ -103,7 +106,8 @@ def sample(kind: Kind, now: datetime = TOLD_AT, *, run: str = "", mark: str | No
 def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
     scene = _SCENES[kind]
     time = start + timedelta(minutes=scene.minute)
-    of_cluster = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
+    of_cluster = kind.value.startswith("cluster.")
+    of_outage = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
     concerns_node = kind.value.startswith(("node.", "stage.")) or kind in {Kind.TASK_STALLED, Kind.TASK_DEADLINE_NEAR}
     position = scene.completed - 1 if kind is Kind.NODE_COMPLETED else scene.completed
     running = scene.status == Status.RUNNING and not of_cluster
@@ -120,7 +124,7 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
         progress=None if of_cluster else round(scene.completed / len(NODES), 2),
         eta=Eta(start + _LENGTH, start + _LENGTH * 1.2, "1 finished node") if running and scene.completed else None,
         timing=_timing(kind, start, time),
-        outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_cluster else None,
+        outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_outage else None,
     )
 
 

@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from notifier import telemetry
+from notifier import telemetry, tracing
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
+from notifier.engine.pulse import Pulse
 from notifier.sinks.contract import Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
@@ -35,7 +36,7 @@ SWEEP = 60.0
 """Seconds between looks for what has been owed for too long."""
 
 ALONE = 5.0
-"""Seconds an outlet waits after its own loop or the store failed."""
+"""Seconds an outlet waits after its own loop or the store failed; and the longest it ever rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Outlet:
         self._pace = sink.pace if isinstance(sink, Paced) else Pace()
         self.settings = settings
         self.state = SinkState()
+        self.pulse = Pulse(f"the outlet of sink {settings.name}", ALONE)
         self._sink = sink
         self._store = store
         self._owner = owner
@@ -79,6 +81,8 @@ class Outlet:
                 if not enrolled:
                     self.state = await self._store.transact(lambda tx: tx.enrol(name, fingerprint, time.time()))
                     enrolled = True
+                    if self.state.paused:  # It was before we started, and still is.
+                        telemetry.sink_paused(name, "as before", self.state.reason or "", self.state.detail or "")
                 rest = await self._round()
             except StoreError as error:
                 telemetry.store_failed(f"outlet {name}", str(error))
@@ -86,8 +90,9 @@ class Outlet:
             except Exception as error:  # noqa: BLE001 - one sink's fault must not stop the others
                 telemetry.fault(f"outlet {name}", error)
                 rest = ALONE
+            self.pulse.beat()
             with suppress(TimeoutError):
-                async with asyncio.timeout(rest):
+                async with asyncio.timeout(min(rest, ALONE)):
                     await self._wake.wait()
 
     def close(self) -> None:
@@ -113,6 +118,8 @@ class Outlet:
         if state.paused and (state.paused_until is None or now < state.paused_until):
             # Whoever sends again, or another replica, may have ended the pause in the store.
             self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
+            if not self.state.paused:
+                telemetry.sink_resumed(settings.name)
             return LOOK if self.state.paused else 0.0
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
@@ -152,8 +159,12 @@ class Outlet:
         """Send one message, in ``turn`` seconds, and settle it."""
         try:
             await asyncio.sleep(turn)
-            outcome = await self._send(claim, claimed_at)
-            await self._settle(claim, outcome)
+            earlier = [along.event for along in claim.earlier]
+            with tracing.delivery(self.settings.name, claim.event, earlier, claim.attempt) as span:
+                outcome = await self._send(claim, claimed_at)
+                if isinstance(outcome, DeliveryError):
+                    span.note(error=outcome.detail, outcome=outcome.outcome, reason=outcome.reason)
+                await self._settle(claim, outcome)
         except Fenced:
             telemetry.store_failed(f"outlet {self.settings.name}", f"lane {claim.lane} was taken over")
         except StoreError as error:

@@ -47,6 +47,7 @@ ENDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.TASK_RESUMED: ("stall",),
     Kind.TASK_SUCCEEDED: ("failure", "stall"),
     Kind.CLUSTER_RECOVERED: ("unreachable",),
+    Kind.CLUSTER_FORGOTTEN: ("unreachable",),
 }
 SEVERITIES: Mapping[Severity, str] = {
     Severity.DEBUG: "info",
@@ -110,7 +111,7 @@ class Sink:
     def _steps(self, event: Event, held: set[str]) -> Iterator[tuple[Action, str]]:
         for condition in ENDS.get(event.kind, ()):
             # Whether a cluster's outage was told by us is not always known; to resolve what is not open does no harm.
-            if condition in held or event.kind is Kind.CLUSTER_RECOVERED:
+            if condition in held or event.kind in {Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN}:
                 yield "resolve", condition
         if opened := OPENS.get(event.kind):
             yield "trigger", opened

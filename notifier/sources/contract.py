@@ -31,3 +31,22 @@ class Source(Protocol):
         Raises:
             FetchError: There is no answer, or none that can be believed.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The clusters that a project lists, their tags as labels. Unless ``complete``, one that is missing means nothing."""
+
+    clusters: tuple[Cluster, ...]
+    complete: bool = True
+
+
+class ClusterList(Protocol):
+    """A door in through which a project's clusters are learned of."""
+
+    async def clusters(self) -> Listed:
+        """Ask once which clusters there are, following the pages.
+
+        Raises:
+            FetchError: There is no answer, or none that can be believed.
+        """

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from notifier.domain.discovery import Roll
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Cluster, Event, Outage
 from notifier.domain.silences import Silence
@@ -18,6 +19,7 @@ cluster = TypeAdapter(Cluster)
 outage = TypeAdapter(Outage)
 silence = TypeAdapter(Silence)
 actions = TypeAdapter(frozenset[Action])
+roll = TypeAdapter(Roll)
 receipt = TypeAdapter(Mapping[str, str])
 
 

@@ -17,10 +17,16 @@ class Inquiries(Session):
     """The part of a transaction that reads for the status page, the API and the command line."""
 
     def clusters(self) -> list[ClusterRow]:
-        """Every cluster with its tasks, by name."""
+        """Every cluster with its tasks, by name; without those that discovery has forgotten."""
         tasks: dict[str, list[Any]] = {}
         for row in self._run(select(schema.task).order_by(schema.task.c.changed_at.desc())):
             tasks.setdefault(row.cluster, []).append((Action(row.action), codec.known_task.validate_json(row.state)))
+        forgotten = {
+            member.cluster.key
+            for written in self._run(select(schema.discovery.c.roll)).scalars()
+            for member in codec.roll.validate_json(written).members.values()
+            if member.gone_at is not None
+        }
         rows = [
             ClusterRow(
                 cluster=codec.cluster.validate_json(row.facts),
@@ -29,6 +35,7 @@ class Inquiries(Session):
                 changed_at=moment(row.changed_at),
             )
             for row in self._run(select(schema.cluster))
+            if row.key not in forgotten
         ]
         return sorted(rows, key=lambda row: (row.cluster.name, row.cluster.key))
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0007"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 STRIDE = 10_000
@@ -192,3 +192,16 @@ forecast = Table(
     Column("ended_at", Double, index=True),
 )
 """What was forecast, and when the attempt succeeded, once it has."""
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("roll", Text, nullable=False),
+)
+
+pulse = Table(
+    "pulse",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("at", Double, nullable=False),
+)

@@ -1,12 +1,14 @@
 """One transaction: everything that is read and written, in one place for those who call it, in one file a subject."""
 
 from notifier.store.conditions import Conditions
+from notifier.store.discoveries import Discoveries
 from notifier.store.history import Histories
 from notifier.store.inquiries import Inquiries
 from notifier.store.keepsakes import Keepsakes
 from notifier.store.silences import Silences
 from notifier.store.sinks import Sinks
+from notifier.store.vitals import Vitals
 
 
-class Transaction(Conditions, Histories, Sinks, Silences, Inquiries, Keepsakes):
+class Transaction(Conditions, Histories, Sinks, Silences, Inquiries, Keepsakes, Discoveries, Vitals):
     """All that can be done with the store. Moments are seconds since 1970; PostgreSQL judges leases by its own clock."""

@@ -11,7 +11,7 @@ from typing import Self
 
 from aiohttp import web
 
-from notifier import telemetry
+from notifier import metrics, telemetry
 from notifier.store.errors import StoreError
 from notifier.store.rows import State
 from notifier.store.store import Store
@@ -182,8 +182,9 @@ async def _static(request: web.Request) -> web.Response:
     return web.Response(body=body, content_type=STATIC[name], charset="utf-8")
 
 
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(body=telemetry.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+async def _metrics(request: web.Request) -> web.Response:
+    body, kind = metrics.exposition(request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": kind})
 
 
 def _is_loopback(host: str) -> bool:

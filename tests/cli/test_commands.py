@@ -119,6 +119,8 @@ def test_help_is_there_for_every_command() -> None:
         "explain",
         "routes",
         "silence",
+        "status",
+        "watch",
     ]
     for command in ([], *([name] for name in commands)):
         found = subprocess.run([sys.executable, "-m", "notifier", *command, "--help"], capture_output=True, text=True, check=True)

@@ -81,6 +81,16 @@ CHOICE = "Someone must choose: retry or terminate."
         (Kind.STAGE_FAILED, "stage FAILED", "Node n2: stage 4 “Node replacement” failed after 1 min 35 s: disk full."),
         (Kind.CLUSTER_UNREACHABLE, "cannot be watched", "No data since 2026-03-01 09:53:00 UTC (server: HTTP 503)."),
         (Kind.CLUSTER_RECOVERED, "is watched again", "Data again, after 7 min without."),
+        (
+            Kind.CLUSTER_DISCOVERED,
+            "is new, and watched from now on",
+            "The project prod-beijing lists a new cluster; it is watched from now on.",
+        ),
+        (
+            Kind.CLUSTER_FORGOTTEN,
+            "is no longer listed",
+            "The project prod-beijing no longer lists it as one to watch; it is not watched any more.",
+        ),
     ],
 )
 def test_every_kind_has_its_words(kind: Kind, headline: str, line: str) -> None:

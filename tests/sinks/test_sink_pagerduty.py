@@ -116,10 +116,11 @@ async def test_a_stall_ends_by_progress_by_failure_and_by_success() -> None:
         assert said(receiver)[:2] == [("trigger", "stall"), ("resolve", "stall")]
 
 
-async def test_a_cluster_that_is_watched_again_resolves_its_outage_even_if_the_receipt_is_lost() -> None:
+@pytest.mark.parametrize("end", [Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN])
+async def test_a_cluster_that_is_watched_again_or_no_more_resolves_its_outage_even_if_the_receipt_is_lost(end: Kind) -> None:
     async with duty() as (sink, receiver):
         await told(sink, Kind.CLUSTER_UNREACHABLE)
-        await told(sink, Kind.CLUSTER_RECOVERED, last=None)
+        await told(sink, end, last=None)
     assert said(receiver) == [("trigger", "unreachable"), ("resolve", "unreachable")]
 
 
