@@ -152,10 +152,17 @@ class Crew:
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
-            token = None if http.token is None else http.token.get_secret_value()
-            self.web = await self._open.enter_async_context(
-                Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
+            token, read_token = http.tokens
+            page = Web(
+                self.store,
+                host=http.host,
+                port=http.port,
+                token=token,
+                read_token=read_token,
+                health=self.health,
+                retried=self.dispatcher.told,
             )
+            self.web = await self._open.enter_async_context(page)
         self._ticked = asyncio.get_running_loop().time()
         self.dispatcher.start()
         self.clock.start()
@@ -202,7 +209,8 @@ class Crew:
             for name, outlet in self.dispatcher.outlets.items()
             if outlet.state.paused
         ]
-        return Health(alive=not late, problems=tuple(problems), details=tuple(details))
+        asked = {watch.cluster.key: watch.polled_at for watch in self.poller.watches if watch.polled_at is not None}
+        return Health(alive=not late, problems=tuple(problems), details=tuple(details), asked=asked)
 
 
 def _since(moment: datetime | None) -> str:

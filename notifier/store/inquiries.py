@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import and_, delete, exists, func, or_, select
 
 from notifier.domain.model import Action, Cluster, Event
 from notifier.store import codec, schema
@@ -33,14 +33,23 @@ class Inquiries(Session):
         return sorted(rows, key=lambda row: (row.cluster.name, row.cluster.key))
 
     def events(
-        self, *, cluster: str | None = None, kind: str | None = None, severity: int = 0, after: int = 0, limit: int = 50
+        self,
+        *,
+        cluster: str | None = None,
+        kind: str | None = None,
+        severity: int = 0,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 50,
     ) -> list[tuple[int, Event]]:
         """Events that match, oldest first, each with its position: the newest, or with ``after`` those that follow it.
 
-        ``cluster``: name or id; ``kind``: a glob.
+        ``cluster``: name or id; ``kind``: a glob; ``before``: only what stands before this position.
         """
         table = schema.event
         query = select(table.c.position, table.c.body).where(table.c.severity >= severity, table.c.position > after)
+        if before is not None:
+            query = query.where(table.c.position < before)
         if cluster is not None:
             wanted = [key for key, facts in self._names() if cluster in {facts.name, facts.id}]
             query = query.where(table.c.cluster.in_(wanted))
@@ -56,8 +65,10 @@ class Inquiries(Session):
         rows = self._run(select(schema.cluster.c.key, schema.cluster.c.facts))
         return [(row.key, codec.cluster.validate_json(row.facts)) for row in rows]
 
-    def deliveries(self, *, sink: str | None = None, state: State | None = None, limit: int = 50) -> list[DeliveryRow]:
-        """The newest deliveries that match, oldest first."""
+    def deliveries(
+        self, *, sink: str | None = None, state: State | None = None, before: str | None = None, limit: int = 50
+    ) -> list[DeliveryRow]:
+        """The newest deliveries that match, oldest first; with ``before`` the newest that stand before this delivery."""
         owed, told, lane = schema.delivery, schema.event, schema.lane
         query = (
             select(owed, told.c.kind, told.c.body, told.c.position.label("place"), lane.c.next_at)
@@ -68,8 +79,18 @@ class Inquiries(Session):
             query = query.where(owed.c.sink == sink)
         if state is not None:
             query = query.where(owed.c.state == state.value)
+        if before is not None:
+            place, of_sink = self._place(before)
+            query = query.where(or_(told.c.position < place, and_(told.c.position == place, owed.c.sink > of_sink)))
         rows = self._run(query.order_by(told.c.position.desc(), owed.c.sink).limit(limit))
         return [_delivery_row(row) for row in reversed(list(rows))]
+
+    def _place(self, delivery: str) -> tuple[int, str]:
+        """Where a delivery stands: its event's position and its sink; before all others if there is no such delivery."""
+        owed, told = schema.delivery, schema.event
+        query = select(told.c.position, owed.c.sink).join(told, told.c.id == owed.c.event).where(owed.c.id == delivery)
+        row = self._run(query).first()
+        return (-1, "") if row is None else (row.position, row.sink)
 
     def event(self, event_id: str) -> Event | None:
         """An event by its id."""

@@ -17,10 +17,12 @@ from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web import page
-from notifier.web.access import HEADERS, Access
-from notifier.web.api import Api, problem
+from notifier.web.access import HEADERS, Access, Role
+from notifier.web.api import Api
 from notifier.web.changes import Changes
+from notifier.web.connections import BACKLOG, Connection, Room
 from notifier.web.health import Health
+from notifier.web.problems import problem
 
 MAX_BODY = 64 * 1024
 STATIC = {"style.css": "text/css", "live.js": "text/javascript", "favicon.svg": "image/svg+xml"}
@@ -41,6 +43,7 @@ class Web:
         host: Where to listen.
         port: 0 for any that is free; afterwards ``port`` says which.
         token: What to ask for; None to answer anybody, on loopback only.
+        read_token: What to ask for where nothing is changed; ``token`` does as well.
         health: How the program is, asked at every request that wants to know.
         retried: Called with the sinks whose dead deliveries are owed again.
 
@@ -58,6 +61,7 @@ class Web:
         token: str | None,
         health: Callable[[], Health],
         retried: Callable[[frozenset[str]], None],
+        read_token: str | None = None,
     ) -> None:
         if token is None and not _is_loopback(host):
             raise ValueError(f"http.listen is {host}, which others can reach: set http.token, or listen on 127.0.0.1.")
@@ -65,11 +69,13 @@ class Web:
         self._host = host
         self.port = port
         self._health = health
-        self._access = Access(token)
+        self._access = Access(token, read_token)
         self._changes = Changes(store)
+        self._room = Room()
         self._runner = web.AppRunner(
-            self._application(Api(store, retried)), handler_cancellation=True, shutdown_timeout=1.0, access_log=None
+            self._application(Api(store, retried, health)), handler_cancellation=True, shutdown_timeout=1.0
         )
+        self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
@@ -80,21 +86,31 @@ class Web:
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self.port).start()
+            # No `web.TCPSite`: the connections of its are not bounded.
+            self._server = await asyncio.get_running_loop().create_server(
+                self._connection, self._host, self.port, backlog=BACKLOG
+            )
         except BaseException:
             await self._runner.cleanup()
             raise
-        self.port = self._runner.addresses[0][1]
+        self.port = self._server.sockets[0].getsockname()[1]
         self._changes.start()
         return self
+
+    def _connection(self) -> Connection:
+        if self._runner.server is None:
+            raise RuntimeError("A connection came before the start or after the end.")
+        return Connection(self._runner.server, self._room, asyncio.get_running_loop())
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # Before the runner waits for handlers: streams would not end by themselves.
         await self._changes.close()
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
 
     def _application(self, api: Api) -> web.Application:
-        app = web.Application(middlewares=[_contained, self._checked], client_max_size=MAX_BODY)
+        app = web.Application(middlewares=[_noted, _contained, self._checked], client_max_size=MAX_BODY)
         app.on_response_prepare.append(_add_headers)
         app.add_routes(
             [
@@ -135,7 +151,7 @@ class Web:
         health = self._health()
         ready = health.alive and not health.problems
         body: dict[str, object] = {"ready": ready, "problems": list(health.problems)}
-        if self._access.knows(request):
+        if self._access.role(request) is not Role.STRANGER:
             body["details"] = list(health.details)
         return web.json_response(body, status=200 if ready else 503)
 
@@ -148,6 +164,19 @@ def _look(transaction: Transaction) -> page.Seen:
         counts=transaction.counts(),
         dead=transaction.deliveries(state=State.DEAD, limit=DEAD_SHOWN),
     )
+
+
+@web.middleware
+async def _noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell the connection that it is being answered, so that it does not have to make way for another."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        return await handler(request)
+    connection.begin()
+    try:
+        return await handler(request)
+    finally:
+        connection.end()
 
 
 @web.middleware
