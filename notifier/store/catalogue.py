@@ -22,6 +22,16 @@ class Catalogue(Session):
         table = schema.cluster
         return self._clusters(select(table).where(table.c.key > after).order_by(table.c.key).limit(limit))
 
+    def cluster_counts(self) -> tuple[int, int]:
+        """How many clusters there are, and how many of them cannot be polled."""
+        row = self._run(select(func.count(), func.count(schema.cluster.c.outage))).one()
+        return row[0], row[1]
+
+    def cluster_names(self, limit: int = 200) -> list[str]:
+        """What clusters are called, by name; the first of them if there are more."""
+        found = self._run(select(schema.cluster.c.facts).order_by(schema.cluster.c.key).limit(limit)).scalars()
+        return sorted({codec.cluster.validate_json(facts).name for facts in found})
+
     def cluster(self, cluster_id: str) -> ClusterRow | None:
         """A cluster by its id."""
         return next(iter(self._clusters(select(schema.cluster).where(_of_cluster(cluster_id)).limit(1))), None)

@@ -1,5 +1,6 @@
 """What people ask for, and what is old enough to be deleted."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -99,12 +100,16 @@ class Inquiries(Session):
 
     def fate(self, event: str) -> list[tuple[DeliveryRow, list[AttemptRow]]]:
         """What became of an event: its deliveries by sink, each with its tries."""
+        return self.fates([event]).get(event, [])
+
+    def fates(self, events: Sequence[str]) -> dict[str, list[tuple[DeliveryRow, list[AttemptRow]]]]:
+        """What became of several events, by their ids; nothing of those that were owed to nobody."""
         owed, told, lane, tried = schema.delivery, schema.event, schema.lane, schema.attempt
         query = (
             select(owed, told.c.kind, told.c.body, lane.c.next_at)
             .join(told, told.c.id == owed.c.event)
             .join(lane, lane.c.id == owed.c.lane)
-            .where(owed.c.event == event)
+            .where(owed.c.event.in_(events))
             .order_by(owed.c.sink)
         )
         rows = self._run(query).all()
@@ -113,7 +118,10 @@ class Inquiries(Session):
         for row in self._run(select(tried).where(tried.c.delivery.in_(ids)).order_by(tried.c.number)):
             attempt = AttemptRow(row.number, moment(row.ended_at), row.outcome, row.reason, row.detail)
             tries.setdefault(row.delivery, []).append(attempt)
-        return [(_delivery_row(row), tries.get(row.id, [])) for row in rows]
+        found: dict[str, list[tuple[DeliveryRow, list[AttemptRow]]]] = {}
+        for row in rows:
+            found.setdefault(row.event, []).append((_delivery_row(row), tries.get(row.id, [])))
+        return found
 
     def counts(self) -> dict[tuple[str, State], int]:
         """How many deliveries each sink has in each state."""

@@ -67,8 +67,8 @@ class Access:
         self._digests = {role: sha256(secret.encode()).digest() for role, secret in roles.items() if secret is not None}
         self._guesses = Guesses()
 
-    def check(self, request: web.Request) -> None:
-        """Let a request pass.
+    def check(self, request: web.Request) -> Role:
+        """Let a request pass: what whoever asks may do.
 
         Raises:
             web.HTTPUnauthorized: The token is missing or wrong.
@@ -76,7 +76,7 @@ class Access:
             web.HTTPForbidden: It comes from a foreign page, or under a foreign name, or the token may not do that.
         """
         if request.path in OPEN:
-            return
+            return Role.STRANGER
         role = self.role(request)
         if role is Role.STRANGER:
             if not self._digests:
@@ -86,12 +86,13 @@ class Access:
             refusal.headers.add("WWW-Authenticate", 'Bearer realm="notifier"')
             raise refusal
         if request.method in SAFE:
-            return
+            return role
         # A browser adds a remembered password to a foreign page's request too, so a token does not make this needless.
         if not _is_same_origin(request):
             raise web.HTTPForbidden(text="Another site's page asked for this.")
         if role is not Role.OPERATE:
             raise web.HTTPForbidden(text="This token may read and change nothing.")
+        return role
 
     def role(self, request: web.Request) -> Role:
         """What whoever asks may do.

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.resources import files
 from ipaddress import ip_address
@@ -12,25 +11,27 @@ from typing import Self
 from aiohttp import web
 
 from notifier import telemetry
+from notifier.report.pen import stylesheet
 from notifier.store.errors import StoreError
-from notifier.store.rows import State
 from notifier.store.store import Store
-from notifier.store.transaction import Transaction
-from notifier.web import page
 from notifier.web.access import HEADERS, Access, Role
 from notifier.web.api import Api
 from notifier.web.changes import Changes
 from notifier.web.connections import BACKLOG, Connection, Room
 from notifier.web.health import Health
+from notifier.web.pages import ROLE, Pages, apology
 from notifier.web.problems import problem
 
 MAX_BODY = 64 * 1024
-STATIC = {"style.css": "text/css", "live.js": "text/javascript", "favicon.svg": "image/svg+xml"}
-FEED = 30
-"""Events on the page."""
-
-DEAD_SHOWN = 50
-"""Dead letters on the page."""
+STATIC = {
+    "style.css": "text/css",
+    "parts.css": "text/css",
+    "live.js": "text/javascript",
+    "act.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+}
+PICTURE = "picture.css"
+"""How a timeline is painted on a dark page: told by what draws it."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -114,8 +115,7 @@ class Web:
         app.on_response_prepare.append(_add_headers)
         app.add_routes(
             [
-                web.get("/", self._page),
-                web.get("/fragment", self._fragment),
+                *Pages(self._store, self._health).routes(),
                 web.get("/stream", self._changes.stream),
                 web.get("/static/{name}", _static),
                 web.get("/healthz", self._healthz),
@@ -128,20 +128,8 @@ class Web:
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._access.check(request)
+        request[ROLE] = self._access.check(request)
         return await handler(request)
-
-    async def _page(self, _request: web.Request) -> web.Response:
-        return await self._rendered("page.html")
-
-    async def _fragment(self, _request: web.Request) -> web.Response:
-        return await self._rendered("main.html")
-
-    async def _rendered(self, template: str) -> web.Response:
-        seen, health, now = await self._store.transact(_look), self._health(), datetime.now(UTC)
-        # Thousands of clusters take longer than other requests should wait.
-        text = await asyncio.to_thread(page.render, template, seen, health, now)
-        return web.Response(text=text, content_type="text/html")
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         alive = self._health().alive
@@ -154,16 +142,6 @@ class Web:
         if self._access.role(request) is not Role.STRANGER:
             body["details"] = list(health.details)
         return web.json_response(body, status=200 if ready else 503)
-
-
-def _look(transaction: Transaction) -> page.Seen:
-    return page.Seen(
-        clusters=transaction.clusters(),
-        events=transaction.events(limit=FEED),
-        sinks=transaction.sinks(),
-        counts=transaction.counts(),
-        dead=transaction.deliveries(state=State.DEAD, limit=DEAD_SHOWN),
-    )
 
 
 @web.middleware
@@ -186,17 +164,25 @@ async def _contained(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
     except web.HTTPException as refusal:
         said = refusal.text or ""
-        answer = problem(refusal.status, HTTPStatus(refusal.status).phrase if said.startswith(f"{refusal.status}:") else said)
+        answer = _refused(request, refusal.status, "" if said.startswith(f"{refusal.status}:") else said)
         for name in ("Allow", "Retry-After", "WWW-Authenticate"):
             for value in refusal.headers.getall(name, []):
                 answer.headers.add(name, value)
         return answer
     except StoreError as error:
         telemetry.store_failed("web", str(error))
-        return problem(503, "The store does not answer; the log says why.")
+        return _refused(request, 503, "The store does not answer; the log says why.")
     except Exception as error:  # noqa: BLE001 - the door to the outside: nothing of it may be shown
         telemetry.fault("web", error)
-        return problem(500, "A fault of the notifier; the log says more.")
+        return _refused(request, 500, "A fault of the notifier; the log says more.")
+
+
+def _refused(request: web.Request, status: int, detail: str) -> web.Response:
+    """The error as a page for a browser that was sent to one, else as a problem."""
+    title = HTTPStatus(status).phrase
+    if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/"):
+        return apology(request, status, title, detail)
+    return problem(status, detail or title)
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -205,6 +191,8 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 async def _static(request: web.Request) -> web.Response:
     name = request.match_info["name"]
+    if name == PICTURE:
+        return web.Response(text=stylesheet(), content_type="text/css")
     if name not in STATIC:
         raise web.HTTPNotFound
     body = files("notifier.web").joinpath("static", name).read_bytes()
