@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from math import ceil
 
 MOST = 5
 """Wrong tokens of one address within `SPAN`."""
@@ -44,7 +45,7 @@ class Guesses:
             return 0
         now = self._clock()
         found.wrong = [at for at in found.wrong if now - at < SPAN]
-        return 0 if len(found.wrong) < MOST else int(found.wrong[0] + SPAN - now) + 1
+        return 0 if len(found.wrong) < MOST else ceil(found.wrong[0] + SPAN - now)
 
     def note(self, address: str, digest: bytes, *, right: bool) -> None:
         """A token from there was looked at."""
