@@ -42,10 +42,11 @@ DELIVERY_BADGES = {
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time as a page shows it: how far from now, and exactly."""
+    """A time as a page shows it: exactly, how far from now, and how long that is."""
 
     iso: str
     ago: str
+    length: str
 
     @property
     def clock(self) -> str:
@@ -58,7 +59,8 @@ def moment(time: datetime, now: datetime) -> Moment:
     seconds = int((now - time).total_seconds())
     size, unit = next(((size, unit) for size, unit in UNITS if abs(seconds) >= size), (1, ""))
     length = f"{abs(seconds) // size} {unit}"
-    return Moment(iso(time) or "", "just now" if not unit else f"{length} ago" if seconds > 0 else f"in {length}")
+    ago = "just now" if not unit else f"{length} ago" if seconds > 0 else f"in {length}"
+    return Moment(iso(time) or "", ago, length if unit else "0 s")
 
 
 def past(time: datetime, now: datetime) -> Moment:

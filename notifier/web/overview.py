@@ -51,6 +51,11 @@ class Strip:
         return round(self.total * GAP, 4) if self.total <= MOST_NODES else 0.0
 
     @property
+    def begun(self) -> int:
+        """How many are not to come any more."""
+        return self.done + self.live + self.bad
+
+    @property
     def words(self) -> str:
         """The same, to be read out."""
         parts = [f"{self.done} of {plural(self.total, 'node', 'nodes')} done"]
