@@ -60,7 +60,7 @@ def moment(time: datetime, now: datetime) -> Moment:
     size, unit = next(((size, unit) for size, unit in UNITS if abs(seconds) >= size), (1, ""))
     length = f"{abs(seconds) // size} {unit}"
     ago = "just now" if not unit else f"{length} ago" if seconds > 0 else f"in {length}"
-    return Moment(iso(time) or "", ago, length if unit else "0 s")
+    return Moment(iso(time.replace(microsecond=0)) or "", ago, length if unit else "0 s")
 
 
 def past(time: datetime, now: datetime) -> Moment:
