@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from notifier.web import event_page, feed, letter_page, overview, silence_page, 
 from notifier.web.access import Role
 from notifier.web.health import Health
 from notifier.web.questions import AboutEvent, AboutSilences, Question, complaint
+from notifier.web.sharing import Sharing
 from notifier.web.standing import Standing, problems, standing, vital_signs
 
 ROLE = web.RequestKey("role", Role)
@@ -43,56 +44,72 @@ class Pages:
     def __init__(self, store: Store, health: Callable[[], Health]) -> None:
         self._store = store
         self._health = health
+        self._sharing = Sharing[str]()
 
     def routes(self) -> list[web.RouteDef]:
         """What is shown where."""
         return [
-            web.get("/", self.overview),
-            web.get("/tasks/{cluster}/{action}/{id}", self.task),
-            web.get("/events", self.events),
-            web.get("/events/{id}", self.event),
-            web.get("/letters", self.letters),
-            web.get("/silences", self.silences),
+            web.get(path, self._shared(page))
+            for path, page in (
+                ("/", self.overview),
+                ("/tasks/{cluster}/{action}/{id}", self.task),
+                ("/events", self.events),
+                ("/events/{id}", self.event),
+                ("/letters", self.letters),
+                ("/silences", self.silences),
+            )
         ]
 
-    async def overview(self, request: web.Request) -> web.Response:
+    def _shared(self, page: Callable[[web.Request], Awaitable[str]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handler(request: web.Request) -> web.Response:
+            # A browser says so when it is reloaded, and our script when something was done.
+            anew = "Cache-Control" in request.headers
+            # Those who were told of a change by the stream say of which: they must not be given what was before it.
+            key = (request.raw_path, request.get(ROLE), request.headers.get("Last-Event-ID"))
+            response = web.Response(text=await self._sharing.get(key, lambda: page(request), anew=anew), content_type="text/html")
+            response.enable_compression()
+            return response
+
+        return handler
+
+    async def overview(self, request: web.Request) -> str:
         """Every cluster."""
         seen, frame = await self._look(request, overview.look)
-        return await _page("overview", frame, lambda: overview.view(seen, frame.seen, frame.health, frame.now))
+        return await _text("overview", frame, lambda: overview.view(seen, frame.seen, frame.health, frame.now))
 
-    async def task(self, request: web.Request) -> web.Response:
+    async def task(self, request: web.Request) -> str:
         """One task."""
         question = _question(request, task_page.TaskQuestion)
         seen, frame = await self._look(request, lambda tx: task_page.look(tx, question))
         if seen is None:
             raise web.HTTPNotFound(text="There is no such task.")
-        return await _page("task", frame, lambda: task_page.view(seen, question, frame.health, frame.now))
+        return await _text("task", frame, lambda: task_page.view(seen, question, frame.health, frame.now))
 
-    async def events(self, request: web.Request) -> web.Response:
+    async def events(self, request: web.Request) -> str:
         """What happened."""
         question = _question(request, feed.FeedQuestion)
         seen, frame = await self._look(request, lambda tx: feed.look(tx, question))
-        return await _page("events", frame, lambda: feed.view(seen, question, frame.now))
+        return await _text("events", frame, lambda: feed.view(seen, question, frame.now))
 
-    async def event(self, request: web.Request) -> web.Response:
+    async def event(self, request: web.Request) -> str:
         """One event."""
         question = _question(request, AboutEvent)
         seen, frame = await self._look(request, lambda tx: event_page.look(tx, question))
         if seen is None:
             raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
-        return await _page("event", frame, lambda: event_page.view(seen, frame.now))
+        return await _text("event", frame, lambda: event_page.view(seen, frame.now))
 
-    async def letters(self, request: web.Request) -> web.Response:
+    async def letters(self, request: web.Request) -> str:
         """What was given up."""
         question = _question(request, letter_page.LettersQuestion)
         seen, frame = await self._look(request, lambda tx: letter_page.look(tx, question))
-        return await _page("letters", frame, lambda: letter_page.view(seen, question, frame.seen, frame.now))
+        return await _text("letters", frame, lambda: letter_page.view(seen, question, frame.seen, frame.now))
 
-    async def silences(self, request: web.Request) -> web.Response:
+    async def silences(self, request: web.Request) -> str:
         """What nobody hears of."""
         question = _question(request, AboutSilences)
         seen, frame = await self._look(request, lambda tx: silence_page.look(tx, question, frame_now()))
-        return await _page("silences", frame, lambda: silence_page.view(seen, question, frame.now))
+        return await _text("silences", frame, lambda: silence_page.view(seen, question, frame.now))
 
     async def _look(self, request: web.Request, look: Callable[[Transaction], T]) -> tuple[T, "Frame"]:
         now, began = frame_now(), time.monotonic()
@@ -140,14 +157,9 @@ def _question(request: web.Request, kind: type[Q]) -> Q:
         raise web.HTTPBadRequest(text=complaint(error)) from None
 
 
-async def _page(name: str, frame: Frame, view: Callable[[], dict[str, Any]]) -> web.Response:
-    def text() -> str:
-        return templates.get_template(f"{name}.html").render(**frame.words, **view())
-
+async def _text(name: str, frame: Frame, view: Callable[[], dict[str, Any]]) -> str:
     # Thousands of clusters take longer than other requests should wait.
-    response = web.Response(text=await asyncio.to_thread(text), content_type="text/html")
-    response.enable_compression()
-    return response
+    return await asyncio.to_thread(lambda: templates.get_template(f"{name}.html").render(**frame.words, **view()))
 
 
 def apology(request: web.Request, status: int, title: str, detail: str) -> web.Response:

@@ -54,7 +54,7 @@ class Reader(HTMLParser):
 
 
 async def read(world: World, path: str = "/") -> Reader:
-    status, response, body = await world.get(path)
+    status, response, body = await world.get(path, **{"Cache-Control": "no-cache"})  # as if it was loaded again
     assert (status, response.content_type) == (200, "text/html")
     page = Reader(body)
     assert page.open == []

@@ -3,6 +3,7 @@
 const link = document.querySelector("#link");
 let busy = false;
 let again = false;
+const anew = { "Cache-Control": "no-cache" };
 
 const say = (words, state) => {
   if (link.textContent !== words) link.textContent = words;
@@ -23,11 +24,12 @@ const renew = (old, fresh) => {
   }
 };
 
-const refresh = async () => {
-  if (busy) return void (again = true);
+// Who has done something must see it; those who were told of the same change may share a page.
+const refresh = async (why) => {
+  if (busy) return void (again = why);
   busy = true;
   try {
-    const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", ...why } });
     if (!answer.ok) throw new Error(answer.status);
     // Escaped by the server; a parsed document runs no script, and the page's policy would refuse one.
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -41,17 +43,19 @@ const refresh = async () => {
     say("connection lost, trying again", "lost");
   }
   busy = false;
-  if (again) refresh((again = false));
+  const next = again;
+  again = false;
+  if (next) refresh(next);
 };
 
 const listen = () => {
   const stream = new EventSource(document.body.dataset.root + "stream");
-  stream.addEventListener("change", refresh);
+  stream.addEventListener("change", (event) => refresh({ "Last-Event-ID": event.data }));
   stream.addEventListener("error", () => {
     say("connection lost, trying again", "lost");
     if (stream.readyState !== EventSource.CLOSED) return; // It comes back by itself.
-    setTimeout(() => refresh().then(listen), 30000);
+    setTimeout(() => refresh(anew).then(listen), 30000);
   });
 };
-document.addEventListener("changed", refresh);
+document.addEventListener("changed", () => refresh(anew));
 listen();
