@@ -7,7 +7,7 @@ from sqlalchemy import JSON, ColumnElement, Select, cast, func, select, tuple_
 
 from notifier.domain.model import Action, Event
 from notifier.store import codec, schema
-from notifier.store.rows import ClusterRow, TaskRow
+from notifier.store.rows import ClusterRow, EventRow, TaskRow
 from notifier.store.session import Session, moment
 
 SEPARATOR = "/"
@@ -93,6 +93,13 @@ class Catalogue(Session):
         rows = self._run(query.order_by(table.c.sequence).limit(limit))
         return [(row.position, codec.event.validate_json(row.body)) for row in rows]
 
+    def written(self, thread: str, limit: int = 200) -> list[EventRow]:
+        """The newest events of a task, in their order, for `read_event` to be read elsewhere."""
+        table = schema.event
+        query = select(table.c.position, table.c.id, table.c.severity, table.c.body).where(table.c.thread == thread)
+        rows = self._run(query.order_by(table.c.sequence.desc()).limit(limit)).all()
+        return [EventRow(row.position, row.id, row.severity, row.body) for row in reversed(rows)]
+
     def newest(self, threads: Sequence[tuple[str, int]]) -> dict[str, Event]:
         """The event of each thread that has this sequence number, by thread."""
         table = schema.event
@@ -107,6 +114,11 @@ class Catalogue(Session):
         if self._dialect == "sqlite":
             return func.json_extract(state, "$.task.status")
         return func.json_extract_path_text(cast(state, JSON), "task", "status")
+
+
+def read_event(row: EventRow) -> Event:
+    """The event that is written there."""
+    return codec.event.validate_json(row.body)
 
 
 def _of_cluster(cluster_id: str) -> ColumnElement[bool]:

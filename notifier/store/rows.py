@@ -104,6 +104,16 @@ class TaskRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as it is written: to read thousands of them takes time, which the store's thread has not."""
+
+    position: int
+    id: str
+    severity: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     """A try of a delivery that has come to an end."""
 

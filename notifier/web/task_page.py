@@ -6,12 +6,13 @@ from datetime import datetime
 
 from pydantic import Field
 
-from notifier.domain.model import Action, Event, Severity, Status
+from notifier.domain.model import Action, Severity, Status
 from notifier.domain.progress import progress
 from notifier.domain.timeline import timeline
 from notifier.domain.words import Words
 from notifier.report.picture import picture
-from notifier.store.rows import AttemptRow, DeliveryRow, TaskRow
+from notifier.store.catalogue import read_event
+from notifier.store.rows import AttemptRow, DeliveryRow, EventRow, TaskRow
 from notifier.store.transaction import Transaction
 from notifier.web.event_page import DeliveryLine, delivery_line
 from notifier.web.feed import EventLine, event_line
@@ -40,11 +41,12 @@ class TaskQuestion(Question):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the store says. ``listed``: the events below the picture, with what became of each."""
+    """What the store says; the events are read elsewhere. ``listed``: those below the picture, with what became of each."""
 
     row: TaskRow
-    events: Sequence[tuple[int, Event]]
-    listed: Sequence[tuple[int, Event]]
+    events: Sequence[EventRow]
+    of_cluster: Sequence[EventRow]
+    listed: Sequence[EventRow]
     fates: Mapping[str, Sequence[tuple[DeliveryRow, Sequence[AttemptRow]]]]
 
 
@@ -54,7 +56,6 @@ class Told:
 
     line: EventLine
     deliveries: tuple[DeliveryLine, ...]
-    words: str
 
 
 def look(transaction: Transaction, question: TaskQuestion) -> Seen | None:
@@ -62,17 +63,17 @@ def look(transaction: Transaction, question: TaskQuestion) -> Seen | None:
     row = transaction.task(question.cluster, question.action, question.id)
     if row is None:
         return None
-    events = transaction.task_events(row.thread, limit=MOST_EVENTS)
-    of_cluster = transaction.task_events(row.cluster.key, limit=LISTED)
+    events = transaction.written(row.thread, limit=MOST_EVENTS)
     lowest = Severity.DEBUG if question.stages else Severity.INFO
-    listed = [found for found in events if found[1].severity >= lowest][-LISTED:]
-    return Seen(row, [*events, *of_cluster], listed, transaction.fates([event.id for _, event in listed]))
+    listed = [written for written in events if written.severity >= lowest][-LISTED:]
+    fates = transaction.fates([written.id for written in listed])
+    return Seen(row, events, transaction.written(row.cluster.key, limit=LISTED), listed, fates)
 
 
 def view(seen: Seen, question: TaskQuestion, health: Health, now: datetime) -> dict[str, object]:
     """What the template shows."""
     row, task = seen.row, seen.row.known.task
-    share, line = progress(task), timeline((event for _, event in seen.events), now)
+    share, line = progress(task), timeline(map(read_event, [*seen.events, *seen.of_cluster]), now)
     over = task.status != Status.RUNNING
     asked = health.asked.get(row.cluster.key)
     eta = None if line is None or line.eta is None or over else line.eta
@@ -91,11 +92,11 @@ def view(seen: Seen, question: TaskQuestion, health: Health, now: datetime) -> d
         "asked": None if asked is None else past(asked, now),
         "eta": None if eta is None else (moment(eta.earliest, now), moment(eta.latest, now), eta.basis),
         "picture": None if line is None else picture(line, WORDS, alone=False),
-        "told": [_told(position, event, seen.fates.get(event.id, ()), now) for position, event in reversed(seen.listed)],
+        "told": [_told(written, seen.fates.get(written.id, ()), now) for written in reversed(seen.listed)],
         "stages": bool(question.stages),
     }
 
 
-def _told(position: int, event: Event, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptRow]]], now: datetime) -> Told:
+def _told(written: EventRow, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptRow]]], now: datetime) -> Told:
     lines = tuple(delivery_line(row, tries, now) for row, tries in fate)
-    return Told(event_line(position, event, now), lines, ", ".join(f"{line.sink} {line.badge.word}" for line in lines))
+    return Told(event_line(written.position, read_event(written), now), lines)

@@ -6,6 +6,7 @@ from store_scenes import NOW, Scene, claim, cluster, given_up, running
 
 from notifier.domain.model import Action, Status, Task
 from notifier.domain.outage import unreachable
+from notifier.store.catalogue import read_event
 from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -68,6 +69,9 @@ async def test_one_task_and_its_events_are_found(store: Store) -> None:
         events = tx.task_events(row.thread)
         assert [event.sequence for _, event in events] == list(range(1, len(events) + 1))
         assert [event.sequence for _, event in tx.task_events(row.thread, after=1, limit=1)] == [2]
+        written = tx.written(row.thread, limit=2)
+        assert [(each.position, read_event(each)) for each in written] == events[-2:]
+        assert [(each.id, each.severity) for each in written] == [(event.id, event.severity) for _, event in events[-2:]]
         last = events[-1][1]
         assert tx.newest([(row.thread, last.sequence), ("nothing", 1)]) == {row.thread: last}
         assert tx.newest([]) == {}
