@@ -145,6 +145,46 @@ async def test_a_client_that_does_not_take_its_answers_is_hung_up_on(monkeypatch
         del reader
 
 
+async def test_a_client_that_is_only_slow_has_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[connections.Connection] = []
+    resume = connections.Connection.resume_writing
+
+    def noted(self: connections.Connection) -> None:
+        waited.append(self)
+        resume(self)
+
+    monkeypatch.setattr(connections.Connection, "resume_writing", noted)
+    ask = b"GET /static/parts.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with a_world() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.web.port, limit=1024)
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # it is a socket's
+        writer.write(ask * 1200)
+        async with asyncio.timeout(10):
+            while not any(each.writing_paused for each in world.web._room._there):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        writer.transport.resume_reading()  # type: ignore[attr-defined] # it is a socket's
+        answers = 0
+        async with asyncio.timeout(20):
+            while answers < 1200:
+                answers += (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+    assert waited
+
+
+async def test_when_it_is_full_who_takes_nothing_makes_way_after_those_who_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST", 1)
+    async with a_world() as world:
+        _, writer = await asyncio.open_connection("127.0.0.1", world.web.port, limit=1024)
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # it is a socket's
+        writer.write(b"GET /static/parts.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4000)
+        async with asyncio.timeout(10):
+            while not any(each.writing_paused for each in world.web._room._there):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        assert (await world.get("/healthz"))[0] == 200
+        assert len(world.web._room) == 1
+        writer.close()
+
+
 async def test_when_it_is_full_whoever_waits_longest_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MOST", 3)
     async with a_world() as world, world.session.get(world.web.url + "/stream") as stream, AsyncExitStack() as crowd:
