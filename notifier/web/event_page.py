@@ -40,7 +40,7 @@ class DeliveryLine:
     why: str
     attempts: int
     when: Moment
-    next: Moment | None
+    next: str | None
     tries: tuple[TryLine, ...]
 
 
@@ -57,7 +57,7 @@ def delivery_line(row: DeliveryRow, tries: Sequence[AttemptRow], now: datetime) 
         why=_why(row.reason, row.detail),
         attempts=row.attempts,
         when=past(row.settled_at or row.created_at, now),
-        next=None if row.next_at is None else moment(row.next_at, now),
+        next=None if row.next_at is None else "is due" if row.next_at <= now else moment(row.next_at, now).ago,
         tries=tuple(
             TryLine(
                 each.number,

@@ -116,7 +116,7 @@ class Web:
         app.add_routes(
             [
                 *Pages(self._store, self._health).routes(),
-                web.get("/stream", self._changes.stream),
+                web.get("/stream", self._changes.stream, allow_head=False),  # it would hold a place and say nothing
                 web.get("/static/{name}", _static),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
