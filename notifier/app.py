@@ -159,10 +159,17 @@ class Crew:
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
-            token = None if http.token is None else http.token.get_secret_value()
-            self.web = await self._open.enter_async_context(
-                Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
+            token, read_token = http.tokens
+            page = Web(
+                self.store,
+                host=http.host,
+                port=http.port,
+                token=token,
+                read_token=read_token,
+                health=self.health,
+                retried=self.dispatcher.told,
             )
+            self.web = await self._open.enter_async_context(page)
         await self.vitals.write()
         most = self.settings.metrics.clusters
         metrics.fleets(lambda: condition.fleets(self.poller.watches), lambda: condition.singles(self.poller.watches, most))

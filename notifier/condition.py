@@ -56,7 +56,8 @@ def health(
     if refused is not None:
         problems.append("the configuration was changed and refused; the one before is in use")
         details.append(f"configuration: {refused.splitlines()[0] if refused else 'no reason given'}")
-    return Health(alive=not stopped, problems=tuple(problems), details=(*details, *silent, *lost))
+    asked = {watch.cluster.key: watch.polled_at for watch in watches if watch.polled_at is not None}
+    return Health(alive=not stopped, problems=tuple(problems), details=(*details, *silent, *lost), asked=asked)
 
 
 def fleets(watches: Iterable[Watch]) -> list[Fleet]:

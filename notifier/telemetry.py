@@ -105,7 +105,10 @@ def configure(style: Literal["auto", "console", "json"] = "auto", level: str = "
         _tame,
     ]
     last: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty()) if pretty else structlog.processors.JSONRenderer()
+        # What is around the fault may hold secrets, and the default formatter prints it where `rich` happens to be installed.
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if pretty
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

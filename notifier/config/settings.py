@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -28,10 +27,10 @@ from notifier.config.fields import (
     Shape,
     SinkNames,
     StoreUrl,
-    Token,
     Zone,
     redacted,
 )
+from notifier.config.http import HttpSettings
 from notifier.config.operations import DiscoverSettings, HeartbeatSettings, MetricsSettings, TracingSettings
 from notifier.config.part import Part
 from notifier.config.problems import Problem
@@ -238,42 +237,6 @@ class RouteSettings(Part):
         """The same, in the domain's words."""
         escalation = None if self.escalate is None else self.escalate.escalation
         return Route(self.match.matcher, self.sinks, self.repeat, escalation)
-
-
-class HttpSettings(Part):
-    """Where the status page, the API and the metrics are. Without a token they are on loopback only.
-
-    Attributes:
-        url: Under which people reach the status page, behind a proxy say; messages link to it if it is given.
-    """
-
-    listen: Annotated[str, Shape(r"(?:\[[0-9a-fA-F:.]+\]|[^:\s/]*):\d{1,5}", "host:port such as 127.0.0.1:8080")] = (
-        "127.0.0.1:8080"
-    )
-    token: Token | None = None
-    url: Endpoint | None = None
-
-    @property
-    def host(self) -> str:
-        """The address to listen on."""
-        return self.listen.rpartition(":")[0].strip("[]") or "0.0.0.0"  # noqa: S104 - only with a token, see below
-
-    @property
-    def port(self) -> int:
-        """The port; 0 takes any."""
-        return int(self.listen.rpartition(":")[2])
-
-    @model_validator(mode="after")
-    def _guarded(self) -> Self:
-        if self.port > 65535:  # noqa: PLR2004 - the largest there is
-            raise refused("there is no port above 65535")
-        try:
-            local = self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:
-            local = False
-        if not local and self.token is None:
-            raise refused("others can reach this address, so it needs a token", 'write token: "${NOTIFIER_TOKEN}" beside it')
-        return self
 
 
 class LogSettings(Part):

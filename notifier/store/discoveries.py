@@ -35,3 +35,12 @@ class Discoveries(Session):
             part = wanted[start : start + AT_ONCE]
             found.update(self._run(select(table.c.key).where(table.c.key.in_(part))).scalars())
         return frozenset(found)
+
+    def forgotten(self) -> frozenset[str]:
+        """The keys of clusters that have gone from the lists they were on."""
+        return frozenset(
+            member.cluster.key
+            for written in self._run(select(schema.discovery.c.roll)).scalars()
+            for member in codec.roll.validate_json(written).members.values()
+            if member.gone_at is not None
+        )

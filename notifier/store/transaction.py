@@ -1,5 +1,6 @@
 """One transaction: everything that is read and written, in one place for those who call it, in one file a subject."""
 
+from notifier.store.catalogue import Catalogue
 from notifier.store.conditions import Conditions
 from notifier.store.discoveries import Discoveries
 from notifier.store.history import Histories
@@ -10,5 +11,5 @@ from notifier.store.sinks import Sinks
 from notifier.store.vitals import Vitals
 
 
-class Transaction(Conditions, Histories, Sinks, Silences, Inquiries, Keepsakes, Discoveries, Vitals):
+class Transaction(Conditions, Histories, Sinks, Silences, Inquiries, Catalogue, Keepsakes, Discoveries, Vitals):
     """All that can be done with the store. Moments are seconds since 1970; PostgreSQL judges leases by its own clock."""

@@ -40,8 +40,16 @@ class Remote:
             self._session = None
 
     async def clusters(self) -> Rows:
-        """Every cluster, as `shapes.cluster_json`. Raises `RemoteError`."""
-        return await self._rows("clusters", {})
+        """Every cluster, as `shapes.cluster_json`, page by page. Raises `RemoteError`."""
+        found: Rows = []
+        after: str | None = None
+        while after is not None or not found:
+            answer = await self._answer("GET", "clusters", params={} if after is None else {"after": after})
+            page, after = _listed(answer, "clusters", self._url), answer.get("next")
+            if not page or not isinstance(after, str | None):
+                break
+            found += page
+        return found
 
     async def events(
         self,
@@ -94,6 +102,9 @@ class Remote:
         return await self._ask("GET", what, what, params={name: value for name, value in query.items() if value is not None})
 
     async def _ask(self, method: str, path: str, wanted: str, **body: Any) -> list[Any]:
+        return _listed(await self._answer(method, path, **body), wanted, self._url)
+
+    async def _answer(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         if self._session is None:
             raise RuntimeError("Remote is used outside `async with`.")
         try:
@@ -109,10 +120,14 @@ class Remote:
         if status != 200:  # noqa: PLR2004 - HTTP's own number
             detail = answer.get("detail") if isinstance(answer.get("detail"), str) else "no reason given"
             raise RemoteError(f"{self._url} refused (HTTP {status}): {detail}")
-        found = answer.get(wanted)
-        if not isinstance(found, list):
-            raise RemoteError(f"What answers at {self._url} is no notifier.")
-        return found
+        return answer
+
+
+def _listed(answer: Mapping[str, Any], wanted: str, url: str) -> list[Any]:
+    found = answer.get(wanted)
+    if not isinstance(found, list):
+        raise RemoteError(f"What answers at {url} is no notifier.")
+    return found
 
 
 def _json(text: bytes) -> dict[str, Any]:

@@ -184,6 +184,14 @@ def test_a_project_that_is_wrong_is_told_in_its_place(old: str, new: str, expect
         ),
         ("http: {listen: 8080}", "7:16: http.listen: must be host:port such as 127.0.0.1:8080; "),
         ("http: {listen: '127.0.0.1:99999'}", "7:1: http: there is no port above 65535; "),
+        (
+            "http: {read_token: 0123456789abcdef}",
+            '7:1: http: read_token goes with token; write token: "${NOTIFIER_TOKEN}" beside it',
+        ),
+        (
+            "http: {token: 0123456789abcdef, read_token: 0123456789abcdef}",
+            "7:1: http: read_token is the same as token; give it a value of its own, or leave it out",
+        ),
         ("http: {token: short}", "7:15: http.token: must be 16 or more characters of printable ASCII without spaces; "),
         ("log: {level: loud}", "7:14: log.level: must be 'debug', 'info', 'warning' or 'error'; "),
         ("poll: {active: 1s, active: 2s}", "7:20: poll.active: the key is there twice; keep one; the first is in line 7"),
@@ -263,6 +271,7 @@ def test_a_byte_order_mark_is_taken_for_what_it_is(tmp_path: Path) -> None:
     [
         f"http: {{token: {CANARY}, listn: x}}",
         f"http: {{tokn: {CANARY}}}",
+        f"http: {{read_token: {CANARY}}}",
         f"http: {{listen: {CANARY}}}",
         f"poll: {{token: {CANARY}}}",
         f"poll: {{active: {CANARY}}}",

@@ -137,3 +137,21 @@ def test_metrics_move_and_no_cluster_is_a_label() -> None:
     text = telemetry.metrics().decode()
     assert 'notifier_sink_paused{sink="metric-sink"} 0.0' in text
     assert "a-cluster-by-name" not in text
+
+
+def test_a_fault_on_a_terminal_shows_where_it_is_and_nothing_that_lay_around() -> None:
+    stream = io.StringIO()
+    telemetry.configure("console", "info", stream)
+
+    def fails() -> None:
+        token = "s3cret"
+        raise RuntimeError(f"{len(token)} letters")
+
+    try:
+        fails()
+    except RuntimeError as error:
+        telemetry.fault("web", error)
+    said = stream.getvalue()
+    assert "6 letters" in said
+    assert "in fails" in said
+    assert "s3cret" not in said
