@@ -59,6 +59,13 @@ _store_failures = Counter("notifier_store_failures", "Transactions that the stor
 
 _reloads.set(1)  # What is read at the start is the file's.
 
+# Until `configure` is called: with `rich` at hand, the default prints what is around a fault, which may hold secrets, and takes long.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 log = structlog.get_logger("notifier")
 
 MOST_DRIFT = 500
