@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from notifier import __version__, cli_people
+from notifier import __version__, cli_people, cli_report
 from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
@@ -227,6 +227,7 @@ def migrate(path: Path) -> None:
 main.add_command(cli_people.explain)
 main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)
+main.add_command(cli_report.report)
 
 
 def _delivery_line(row: Mapping[str, Any]) -> str:

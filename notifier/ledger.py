@@ -37,6 +37,9 @@ class Ledger(Protocol):
     async def story(self, event: str) -> Rows:
         """An event and what became of it; nothing if there is no such event."""
 
+    async def report(self, task: str) -> Rows:
+        """All that is kept of the tasks that a person may mean by a word, as `dossier.Dossier`; one if it is clear which."""
+
     async def silences(self, *, over: bool = False) -> Rows:
         """The silences that hold or will, with ``over`` all."""
 
@@ -72,6 +75,10 @@ class Local:
         """See `Ledger`."""
         found, fate = await self._store.transact(lambda tx: (tx.event(event), tx.fate(event)))
         return [] if found is None else [dict(shapes.story_json(found, fate))]
+
+    async def report(self, task: str) -> Rows:
+        """See `Ledger`."""
+        return [shapes.dossier_json(dossier) for dossier in await self._store.transact(lambda tx: tx.dossiers_named(task))]
 
     async def silences(self, *, over: bool = False) -> Rows:
         """See `Ledger`."""

@@ -55,6 +55,14 @@ def picture(timeline: Timeline, words: Words, *, alone: bool = True) -> str:
     return written(_Picture(timeline, words, LANGUAGES[words.language]).drawn(alone=alone))
 
 
+def headline(line: Timeline, words: Words) -> str:
+    """The cluster and what is done to it."""
+    say = LANGUAGES[words.language]
+    action = say.actions[line.task.action]
+    work = say.towards.format(action=action, target=line.task.target) if line.task.target else action
+    return f"{line.cluster.name} · {work}"
+
+
 @dataclass
 class _Picture:
     """One picture under way."""
@@ -67,6 +75,7 @@ class _Picture:
     def __post_init__(self) -> None:
         line = self.line
         edge = max(line.until, line.eta.latest) if line.eta else line.until
+        self.title = headline(line, self.words)
         self.axis = Axis(line.began, edge, LEFT, RIGHT)
         self.shown, self.hidden = chosen(line.rows)
         self.height = LANE if len(self.shown) <= FEW else 19.0
@@ -78,13 +87,13 @@ class _Picture:
     def drawn(self, *, alone: bool) -> Element:
         """The whole of it. The height is known once everything is placed, so it is put in last."""
         svg = canvas(WIDTH, 0.0)
-        draw(svg, "title", text=self._title())
+        draw(svg, "title", text=self.title)
         draw(svg, "desc", text=self._subtitle())
         if alone:
             draw(svg, "style", text=stylesheet())
         self._pattern(svg)
         ground = draw(svg, "rect", "paper", width=WIDTH) if alone else None
-        draw(svg, "text", "title", fitted(self._title(), 18, WIDTH - 2 * MARGIN), x=MARGIN, y=36.0)
+        draw(svg, "text", "title", fitted(self.title, 18, WIDTH - 2 * MARGIN), x=MARGIN, y=36.0)
         draw(svg, "text", "quiet", fitted(self._subtitle(), 12, WIDTH - 2 * MARGIN), x=MARGIN, y=57.0)
         for place in range(1, len(self.shown), 2):
             y = self.rows_top + place * self.height
@@ -101,11 +110,6 @@ class _Picture:
         if ground is not None:
             ground.set("height", f"{bottom:g}")
         return svg
-
-    def _title(self) -> str:
-        task, action = self.line.task, self.say.actions[self.line.task.action]
-        work = self.say.towards.format(action=action, target=task.target) if task.target else action
-        return f"{self.line.cluster.name} · {work}"
 
     def _subtitle(self) -> str:
         line, task = self.line, self.line.task

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from notifier.domain.dossier import Dossier
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Cluster, Event, Outage
 from notifier.domain.silences import Silence
@@ -17,6 +18,7 @@ cluster = TypeAdapter(Cluster)
 outage = TypeAdapter(Outage)
 silence = TypeAdapter(Silence)
 actions = TypeAdapter(frozenset[Action])
+dossier = TypeAdapter(Dossier)
 receipt = TypeAdapter(Mapping[str, str])
 
 

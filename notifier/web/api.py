@@ -45,6 +45,7 @@ class Api:
             web.get("/api/v1/deliveries", self.deliveries),
             web.post("/api/v1/deliveries/retry", self.retry),
             web.get("/api/v1/events/{id}/story", self.story),
+            web.get("/api/v1/tasks/{task}/report", self.report),
             web.get("/api/v1/silences", self.silences),
             web.post("/api/v1/silences", self.silence),
             web.post("/api/v1/silences/expire", self.expire),
@@ -91,6 +92,13 @@ class Api:
         if event is None:
             raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
         return web.json_response({"story": [shapes.story_json(event, fate)]})
+
+    async def report(self, request: web.Request) -> web.Response:
+        """All that is kept of the tasks that ``task`` may mean: an id, its beginning, or a cluster's name or id."""
+        _Query(request, frozenset())
+        wanted = request.match_info["task"]
+        found = await self._store.transact(lambda tx: tx.dossiers_named(wanted))
+        return web.json_response({"report": [shapes.dossier_json(dossier) for dossier in found]})
 
     async def silences(self, request: web.Request) -> web.Response:
         """The silences that hold or will; with ``all=true`` those that are over as well."""

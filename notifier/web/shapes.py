@@ -5,12 +5,15 @@ A contract like `render.payload`: fields may be added, none may change. Absent t
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+from notifier.domain.dossier import Dossier
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Event, Outage, Stage, Task
 from notifier.domain.progress import progress
 from notifier.domain.render import Json, iso, payload
 from notifier.domain.silences import Silence
+from notifier.store import codec
 from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow
 
 
@@ -43,6 +46,12 @@ def story_json(event: Event, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptR
         "event": payload(event),
         "deliveries": [{**delivery_json(row), "tries": [_attempt_json(attempt) for attempt in tries]} for row, tries in fate],
     }
+
+
+def dossier_json(dossier: Dossier) -> dict[str, Any]:
+    """All that is kept of a task, field by field as `dossier.Dossier` has it: what reports are made of."""
+    shown: dict[str, Any] = codec.dossier.dump_python(dossier, mode="json")
+    return shown
 
 
 def _attempt_json(attempt: AttemptRow) -> Json:
