@@ -15,6 +15,7 @@ from notifier.domain.node_rows import Bar, Outcome, Row
 from notifier.domain.timeline import Span, Timeline
 from notifier.domain.words import Words
 from notifier.report.axis import Axis
+from notifier.report.choice import chosen
 from notifier.report.pen import canvas, cross, draw, fitted, sign, stylesheet, wide, written
 from notifier.report.picture_words import LANGUAGES, PictureWords
 
@@ -22,9 +23,6 @@ WIDTH = 1200.0
 MARGIN = 24.0
 NAMES, LEFT, RIGHT = 46.0, 236.0, 1092.0
 """Where names begin, and the chart from and to; lengths stand right of it."""
-
-MOST_ROWS = 60
-"""More nodes than this are counted instead of drawn; those in trouble and the slowest are drawn."""
 
 MOST_FAILURES = 4
 TOP = 112.0
@@ -333,19 +331,3 @@ class _Picture:
         """Left edge and width of a stretch of time."""
         x = self.axis.x(began)
         return x, max(round(self.axis.x(ended or self.line.until) - x, 2), SLIMMEST)
-
-
-def chosen(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Those that are drawn and those that are only counted: trouble first, then what took longest; each in its order."""
-    if len(rows) <= MOST_ROWS:
-        return list(rows), []
-    ranks = {Outcome.FAILED: 0, Outcome.RUNNING: 1, Outcome.UNSEEN: 2, Outcome.SUCCEEDED: 3}
-
-    def rank(place: int) -> tuple[int, float]:
-        row = rows[place]
-        return ranks[row.outcome], -(row.ended - row.began).total_seconds() if row.ended else 0.0
-
-    drawn = set(sorted(range(len(rows)), key=rank)[:MOST_ROWS])
-    return [row for place, row in enumerate(rows) if place in drawn], [
-        row for place, row in enumerate(rows) if place not in drawn
-    ]

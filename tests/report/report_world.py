@@ -9,10 +9,10 @@ from typing import Any
 
 from notifier.domain.diff import diff
 from notifier.domain.message import Receipt
-from notifier.domain.model import Action, Cluster, Event, Snapshot
+from notifier.domain.model import Action, Cluster, Event, Severity, Snapshot
 from notifier.domain.outage import reachable, unreachable
 from notifier.domain.plan import Audience
-from notifier.domain.routing import Matcher, Route, Severity, SeverityRange
+from notifier.domain.routing import Matcher, Route, SeverityRange
 from notifier.domain.silences import Silence
 from notifier.sources.scenarios import EPOCH, PROJECT_ID, SCENARIOS
 from notifier.sources.wire import read_page, to_task

@@ -17,8 +17,9 @@ from notifier.domain.node_rows import Bar, Outcome, Row
 from notifier.domain.timeline import Timeline, timeline
 from notifier.domain.words import Words
 from notifier.report.axis import Axis
+from notifier.report.choice import MOST_ROWS, chosen
 from notifier.report.pen import INKS, fitted, stylesheet, wide
-from notifier.report.picture import MOST_ROWS, chosen, picture
+from notifier.report.picture import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
