@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -28,11 +28,13 @@ from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.signals import Signals
 from notifier.outbound import open_session
 from notifier.sinks import registry
 from notifier.sinks.contract import Patient, Sink, SinkSettings, Surroundings
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
 from notifier.sources.huawei_css import HuaweiCss
+from notifier.sources.recorder import Recordings
 from notifier.sources.regions import endpoint_of
 from notifier.sources.signing import Keys
 from notifier.store.errors import StoreError
@@ -82,6 +84,8 @@ class Crew:
 
     settings: Settings
     store: Store
+    recordings: Recordings | None = None
+    """Where the answers of every source are kept, if they are."""
 
     async def __aenter__(self) -> Self:
         await self.build()
@@ -138,8 +142,9 @@ class Crew:
         source = HuaweiCss(
             self.session, endpoint(project), project.project_id, credentials_of(project, self.metadata), timeout=timeout
         )
+        kept = source if self.recordings is None else self.recordings.around(source)
         budget = Budget(self.settings.poll.rate)
-        return [Watch(cluster, source, budget) for cluster in project.watched]
+        return [Watch(cluster, kept, budget) for cluster in project.watched]
 
     async def start(self) -> None:
         """Begin to look and to tell.
@@ -273,8 +278,18 @@ def credentials_of(project: ProjectSettings, session: aiohttp.ClientSession) -> 
     return FromMetadata(session) if given.origin == "metadata" else FromEnvironment()
 
 
-async def run(path: Path) -> None:
+def recordings(folder: Path | None, *, names: bool = False) -> AbstractContextManager[Recordings | None]:
+    """The folder to record to, if there is one."""
+    return nullcontext() if folder is None else Recordings(folder, names=names, trouble=telemetry.recording_failed)
+
+
+async def run(path: Path, record: Path | None = None, *, redact_names: bool = False) -> None:
     """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+    Args:
+        path: The configuration.
+        record: A folder to keep all answers in.
+        redact_names: Whether names are replaced there.
 
     Raises:
         ConfigError, StoreError, OSError: It could not start.
@@ -283,18 +298,23 @@ async def run(path: Path) -> None:
     telemetry.configure(settings.log.format, settings.log.level)
     store = Store(settings.store).open()
     try:
-        signals = _Signals()
-        crew = await Crew(settings, store).__aenter__()
-        telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
-        try:
-            while await signals.next() == signal.SIGHUP:
-                crew = await _reload(path, crew, store)
-            telemetry.phase("app.stopping", "stopping")
-        finally:
-            await crew.stop()
+        with recordings(record, names=redact_names) as kept:
+            await _watch(path, settings, store, kept)
     finally:
         store.close()
     telemetry.phase("app.stopped", "stopped")
+
+
+async def _watch(path: Path, settings: Settings, store: Store, kept: Recordings | None) -> None:
+    signals = Signals()
+    crew = await Crew(settings, store, kept).__aenter__()
+    telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
+    try:
+        while await signals.next() == signal.SIGHUP:
+            crew = await _reload(path, crew, store)
+        telemetry.phase("app.stopping", "stopping")
+    finally:
+        await crew.stop()
 
 
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
@@ -303,7 +323,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         settings = load(path)
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
-        fresh = await Crew(settings, store).build()
+        fresh = await Crew(settings, store, crew.recordings).build()
     except (config.ConfigError, StoreError, OSError, ValueError) as error:
         telemetry.reloaded(str(error))
         return crew
@@ -314,24 +334,10 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store).__aenter__()
+        return await Crew(crew.settings, store, crew.recordings).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh
-
-
-class _Signals:
-    """The signals that concern us, one after another."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._queue.put_nowait, number)
-
-    async def next(self) -> signal.Signals:
-        """Wait for one."""
-        return await self._queue.get()
 
 
 def schema() -> dict[str, object]:

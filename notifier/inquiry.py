@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from notifier.config import Settings
-from notifier.domain.model import Action, Cluster, Event, Kind, Nodes, TaskFacts
+from notifier.domain.model import Action, Cluster, Event, Kind, Nodes, Severity, TaskFacts
+from notifier.domain.routing import Matcher, SeverityRange
 from notifier.domain.samples import sample
+from notifier.domain.silences import Silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,29 @@ def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action
     if action is not None and event.task is not None:
         event = replace(event, task=replace(event.task, action=action))
     return event
+
+
+def remembered(row: Mapping[str, Any]) -> Silence:
+    """A silence that was printed."""
+    match = row["match"]
+    lowest, highest = (Severity[word.upper()] for word in match["severity"].split(".."))
+    return Silence(
+        id=row["id"],
+        matcher=Matcher(
+            kind=tuple(match["kind"]),
+            severity=SeverityRange(lowest, highest),
+            labels={name: tuple(globs) for name, globs in match["labels"].items()},
+            cluster=tuple(match["cluster"]),
+            project=tuple(match["project"]),
+            action=tuple(match["action"]),
+        ),
+        starts_at=datetime.fromisoformat(row["starts_at"]),
+        ends_at=datetime.fromisoformat(row["ends_at"]),
+        author=row["author"],
+        reason=row["reason"],
+        task=row["task"],
+        reminders_only=row["reminders_only"],
+    )
 
 
 def recalled(row: Mapping[str, Any]) -> Event:

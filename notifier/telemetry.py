@@ -187,6 +187,11 @@ def reloaded(problem: str | None) -> None:
         log.error("configuration kept: the new one is wrong", action="config.kept", problem=problem)
 
 
+def recording_failed(detail: str) -> None:
+    """Something is not recorded; the watch goes on."""
+    log.error("recording failed", action="recording.failed", detail=detail)
+
+
 def phase(action: str, message: str, **facts: str | float | None) -> None:
     """Starting, stopping, migrating: what happens rarely and once."""
     log.info(message, action=action, **facts)

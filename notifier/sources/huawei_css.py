@@ -142,17 +142,21 @@ class HuaweiCss:
     async def _walk(self, url: URL, cluster: Cluster, action: Action, body: bytes, page: Page) -> Answer:
         """Follow the pages from the first one on; from the start again where the list shifted meanwhile."""
         seen: dict[str, WireTask] = {}
+        every: list[bytes] = []
         for attempt in range(MAX_WALKS):
             if attempt:
                 body = await self._get(url)
                 page = self._read(body)
-            found, shifted = await self._rest(url, page)
+            pages = [body]
+            found, shifted = await self._rest(url, page, pages)
             seen |= found
+            every += pages
             if not shifted:
-                return Answer(body, _snapshot(cluster, action, found, partial=len(found) < (page.total_size or 0)))
-        return Answer(body, _snapshot(cluster, action, seen, partial=True))
+                snapshot = _snapshot(cluster, action, found, partial=len(found) < (page.total_size or 0))
+                return Answer(body, snapshot, tuple(pages))
+        return Answer(body, _snapshot(cluster, action, seen, partial=True), tuple(every))
 
-    async def _rest(self, url: URL, first: Page) -> tuple[dict[str, WireTask], bool]:
+    async def _rest(self, url: URL, first: Page, pages: list[bytes]) -> tuple[dict[str, WireTask], bool]:
         """The tasks of the first page and of those behind it, and whether the list shifted so that they do not fit together."""
         found = {str(item.id): item for item in first.items}
         total = first.total_size or 0
@@ -161,7 +165,8 @@ class HuaweiCss:
         for _ in range(MAX_PAGES):
             if len(found) >= min(total, MAX_TASKS):
                 break
-            page = self._read(await self._get(url.update_query({name: len(found) + 1})))
+            pages.append(await self._get(url.update_query({name: len(found) + 1})))
+            page = self._read(pages[-1])
             if page.total_size is not None and page.total_size != total:
                 return found, True
             fresh = {str(item.id): item for item in page.items if str(item.id) not in found}
