@@ -28,6 +28,7 @@ from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.reports import Reports
 from notifier.engine.signals import Signals
 from notifier.outbound import open_session
 from notifier.sinks import registry
@@ -125,7 +126,8 @@ class Crew:
         outlets, holdings = [], {}
         for entry in settings.sinks:
             sink = await self._open.enter_async_context(build_sink(entry, self.session, page_of(settings)))
-            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
+            draw = Reports(self.store, entry.words) if entry.report else None
+            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner, draw))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)

@@ -187,6 +187,11 @@ def reloaded(problem: str | None) -> None:
         log.error("configuration kept: the new one is wrong", action="config.kept", problem=problem)
 
 
+def report_incomplete(detail: str) -> None:
+    """A report goes out without its picture."""
+    log.warning("report without a picture", action="report.incomplete", detail=detail)
+
+
 def recording_failed(detail: str) -> None:
     """Something is not recorded; the watch goes on."""
     log.error("recording failed", action="recording.failed", detail=detail)

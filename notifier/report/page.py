@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from notifier import __version__
 from notifier.domain.dossier import Dossier, Told, audiences
+from notifier.domain.message import Report
 from notifier.domain.model import Event
 from notifier.domain.plain_text import one_line
 from notifier.domain.review import forecasts, slowest
@@ -28,15 +29,6 @@ _templates = Environment(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A report that was made: the picture, and the page that holds it."""
-
-    title: str
-    svg: str
-    html: str
-
-
 def report(dossier: Dossier, words: Words, now: datetime) -> Report | None:
     """Make the report of a task.
 
@@ -46,7 +38,7 @@ def report(dossier: Dossier, words: Words, now: datetime) -> Report | None:
         now: UTC.
 
     Returns:
-        None where nothing is kept of it.
+        None where nothing is kept of it. There is no PNG in it yet.
     """
     line = timeline(dossier.events, now)
     if line is None:

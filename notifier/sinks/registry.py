@@ -22,7 +22,18 @@ from notifier.sinks.contract import Sink, SinkSettings
 GROUP = "notifier.sinks"
 BUILT_IN = "built in"
 _NO_SINKS = frozenset(
-    {"contract", "registry", "conformance", "posting", "email_letter", "email_words", "smtp", "slack_calls", "slack_card"}
+    {
+        "contract",
+        "registry",
+        "conformance",
+        "posting",
+        "email_letter",
+        "email_report",
+        "email_words",
+        "smtp",
+        "slack_calls",
+        "slack_card",
+    }
 )
 """What lies beside the sinks and is none."""
 
