@@ -1,11 +1,12 @@
 """Who is told of what, and why not: the routes of a configuration asked about an event."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from notifier.config import Settings
+from notifier.domain.holding import Quiet
 from notifier.domain.model import Action, Cluster, Event, Kind, Nodes, Severity, TaskFacts
 from notifier.domain.routing import Matcher, SeverityRange
 from notifier.domain.samples import sample
@@ -34,6 +35,21 @@ def why_not(answers: list[Answer], sink: str) -> str | None:
     if not naming:
         return "no route names it"
     return "; ".join(f"route {answer.number}: {answer.refusal}" for answer in naming)
+
+
+def holds(row: Mapping[str, Any], quiet: Quiet | None) -> Iterator[str]:
+    """What held a delivery back, and which message it was told in, in words."""
+    owed_at, ready_at = (datetime.fromisoformat(row[name]) for name in ("created_at", "ready_at"))
+    if ready_at > owed_at and row["state"] != "silenced":
+        until = quiet.until(owed_at) if quiet is not None else None
+        by = (
+            "quiet hours"
+            if until is not None and until >= ready_at
+            else "to be told with what follows (digest, or the sink's own)"
+        )
+        yield f"held until {row['ready_at']}: {by}, unless something urgent came first"
+    if (leader := row["told_with"]) is not None:
+        yield f"told in one message with number {leader['sequence']}, {leader['kind']} ({leader['id']})"
 
 
 def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action | None) -> Event:

@@ -15,7 +15,7 @@ from notifier import app
 from notifier.store.errors import StoreBusy
 from notifier.store.rows import State
 from notifier.store.store import Store
-from notifier.web import shapes
+from notifier.web import shapes, stories
 from notifier.web.client import Remote, Rows
 from notifier.web.wishes import Silencing
 
@@ -73,8 +73,8 @@ class Local:
 
     async def story(self, event: str) -> Rows:
         """See `Ledger`."""
-        found, fate = await self._store.transact(lambda tx: (tx.event(event), tx.fate(event)))
-        return [] if found is None else [dict(shapes.story_json(found, fate))]
+        found = await self._store.transact(lambda tx: stories.story(tx, event))
+        return [] if found is None else [dict(found)]
 
     async def report(self, task: str) -> Rows:
         """See `Ledger`."""

@@ -132,4 +132,6 @@ def _delivery_row(row: Any) -> DeliveryRow:
         next_at=_moment(row.next_at) if waiting else None,
         reason=row.reason,
         detail=row.detail,
+        ready_at=moment(row.ready_at),
+        along=row.batch if row.batch != row.id else None,
     )

@@ -101,7 +101,10 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery for people to look at."""
+    """A delivery for people to look at.
+
+    ``ready_at`` is until when it was held, ``created_at`` where it was not; ``along`` the delivery whose message tells it too.
+    """
 
     id: str
     event: str
@@ -115,3 +118,5 @@ class DeliveryRow:
     next_at: datetime | None
     reason: str | None
     detail: str | None
+    ready_at: datetime | None = None
+    along: str | None = None

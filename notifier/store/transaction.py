@@ -5,7 +5,8 @@ from notifier.store.inquiries import Inquiries
 from notifier.store.knowledge import Knowledge
 from notifier.store.silences import Silences
 from notifier.store.sinks import Sinks
+from notifier.store.stories import Stories
 
 
-class Transaction(Knowledge, Sinks, Silences, Inquiries, Dossiers):
+class Transaction(Knowledge, Sinks, Silences, Inquiries, Dossiers, Stories):
     """All that can be done with the store. Moments are seconds since 1970; PostgreSQL judges leases by its own clock."""

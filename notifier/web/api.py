@@ -14,6 +14,7 @@ from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web import shapes
+from notifier.web.stories import story
 from notifier.web.wishes import MOST, Expire, Retry, Silencing, said
 
 LARGEST = 2**63 - 1
@@ -88,10 +89,10 @@ class Api:
         """An event and what became of it."""
         _Query(request, frozenset())
         wanted = request.match_info["id"]
-        event, fate = await self._store.transact(lambda tx: (tx.event(wanted), tx.fate(wanted)))
-        if event is None:
+        found = await self._store.transact(lambda tx: story(tx, wanted))
+        if found is None:
             raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
-        return web.json_response({"story": [shapes.story_json(event, fate)]})
+        return web.json_response({"story": [found]})
 
     async def report(self, request: web.Request) -> web.Response:
         """All that is kept of the tasks that ``task`` may mean: an id, its beginning, or a cluster's name or id."""

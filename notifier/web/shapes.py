@@ -37,6 +37,8 @@ def delivery_json(row: DeliveryRow) -> Json:
         "next_at": iso(row.next_at),
         "reason": row.reason,
         "detail": row.detail,
+        "ready_at": iso(row.ready_at),
+        "along": row.along,
     }
 
 
