@@ -99,7 +99,9 @@ def _who(reading: "Reading", settings: "Settings", *, everything: bool, as_json:
             told = {sink: at.isoformat() for sink, at in heard.told.items()}
             click.echo(json.dumps({**payload(event), "told": told}, ensure_ascii=False))
             continue
-        sinks = [sink if at == event.observed_at else f"{sink} ({at:%Y-%m-%d %H:%M %Z})" for sink, at in heard.told.items()]
+        sinks = [
+            sink if at == event.observed_at else f"{sink} (held until {at:%Y-%m-%d %H:%M %Z})" for sink, at in heard.told.items()
+        ]
         what = f"{event.kind} {event.node or ''}".rstrip()
         click.echo(f"{event.time:%Y-%m-%d %H:%M:%S}Z  {event.cluster.name}  {what} -> {', '.join(sinks) or 'nobody'}")
     return _said(rebuilding.trouble)

@@ -11,7 +11,7 @@ from notifier.domain.node_rows import Bar, Outcome
 from notifier.domain.timeline import Timeline
 
 MOST_SLOW = 8
-NOTICEABLE = 1.25
+NOTICEABLE = 1.5
 """A stage that took less than so many times the usual is not worth a line."""
 
 UNKNOWN = timedelta(minutes=1)
@@ -59,7 +59,7 @@ def slowest(line: Timeline, elsewhere: Iterable[StageTimes]) -> tuple[Slow, ...]
     bars = [(row.node, bar) for row in line.rows for bar in row.bars if bar.outcome is not Outcome.UNSEEN]
     groups: dict[int | None, list[tuple[str, float]]] = {}
     for node, bar in bars:
-        if bar.ended is not None:
+        if bar.ended is not None and bar.outcome is Outcome.SUCCEEDED:
             groups.setdefault(bar.order, []).append((node, (bar.ended - bar.began).total_seconds()))
     middles = {order: median(seconds for _, seconds in group) for order, group in groups.items()}
     # Looked at closely are only those that stand out: of hundreds of nodes nobody compares each with each.

@@ -150,6 +150,12 @@ def test_a_failure_without_a_failed_stage_is_said_of_the_node_or_the_task(kind: 
     assert of_node.outcome is outcome
 
 
+def test_a_reason_that_is_given_only_once_the_task_has_failed_is_told_of_the_stage() -> None:
+    story = Story().begin().tell(Kind.STAGE_FAILED, 5, "node-a", stage=(0, 1, 5)).tell(Kind.TASK_FAILED, 6, message="quota")
+    story.tell(Kind.TASK_RETRIED, 10).tell(Kind.TASK_FAILED, 20, message="another")
+    assert [(failure.node, failure.message) for failure in laid_out(story).failures] == [("node-a", "quota"), (None, "another")]
+
+
 def test_two_nodes_of_a_batch_fail_each_for_itself() -> None:
     story = Story().begin().tell(Kind.NODE_STARTED, 1, "node-a").tell(Kind.NODE_STARTED, 1, "node-b")
     story.tell(Kind.NODE_FAILED, 9, "node-a").tell(Kind.NODE_FAILED, 9, "node-b").tell(Kind.TASK_FAILED, 9)

@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -129,15 +129,16 @@ def expected(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(SUFFIX) + ".events.jsonl")
 
 
-def main() -> int:
-    for name, entries in recorded().items():
-        path = FOLDER / f"{name}{SUFFIX}"
-        path.write_bytes(written(entries))
+def main(given: Sequence[str]) -> int:
+    """Without arguments: make all that is made here. With the paths of recordings: write down what follows from them."""
+    for name, entries in () if given else recorded().items():
+        (FOLDER / f"{name}{SUFFIX}").write_bytes(written(entries))
+    for path in [Path(name) for name in given] or [FOLDER / f"{name}{SUFFIX}" for name in recorded()]:
         events = rebuilt(path)
         expected(path).write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events), encoding="utf-8")
-        print(f"{name}: {path.stat().st_size} bytes, {len(events)} events", file=sys.stderr)  # noqa: T201 - a script speaks so
+        print(f"{path.name}: {path.stat().st_size} bytes, {len(events)} events", file=sys.stderr)  # noqa: T201 - a script
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -85,7 +85,7 @@ def test_who_would_have_been_told_is_asked_of_another_configuration(config: Path
     found = run("replay", FAILURE, "--who", "--config", config)
     assert found.exit_code == 0, found.output
     lines = found.stdout.splitlines()
-    assert lines[0].endswith("css-test  task.started -> team (2026-03-01 21:00 CST)")
+    assert lines[0].endswith("css-test  task.started -> team (held until 2026-03-01 21:00 CST)")
     assert lines[-1].endswith("css-test  task.failed -> team, oncall")
     assert any(line.endswith("-> nobody") for line in run("replay", FAILURE, "--who", "--all", "-c", config).stdout.splitlines())
     as_json = [json.loads(line) for line in run("replay", FAILURE, "--who", "-c", config, "--json").stdout.splitlines()]

@@ -95,7 +95,7 @@ def test_the_page_says_what_went_wrong_what_was_slow_and_who_was_told(dossier: D
         "no data for 6 min 40 s",
         "server: HTTP 503",
         "retried as attempt 2",
-        "css-test-ess-esn-2-1 · 4 Network port binding",
+        "css-test-ess-esn-2-1 · 4 Network port binding · [402c6c3]RdsBindExistPortToInstanceTask-fail:null",
         "acknowledged",
         "looking into it",
         "GIVEN UP · 550 no such mailbox",
