@@ -33,6 +33,7 @@ _NO_SINKS = frozenset(
         "smtp",
         "slack_calls",
         "slack_card",
+        "slack_files",
     }
 )
 """What lies beside the sinks and is none."""
