@@ -78,7 +78,7 @@ class Local:
 
     async def report(self, task: str) -> Rows:
         """See `Ledger`."""
-        return [shapes.dossier_json(dossier) for dossier in await self._store.transact(lambda tx: tx.dossiers_named(task))]
+        return [shapes.dossier_json(each) for each in await self._store.transact(lambda tx: tx.gathered_named(task))]
 
     async def silences(self, *, over: bool = False) -> Rows:
         """See `Ledger`."""

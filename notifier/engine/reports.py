@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from notifier import telemetry
-from notifier.domain.dossier import Dossier
 from notifier.domain.message import Report
 from notifier.domain.model import Event
 from notifier.domain.timeline import ENDS
 from notifier.domain.words import Words
 from notifier.report.page import report
 from notifier.report.png import NoPictureError, png
+from notifier.store.dossiers import Gathered
 from notifier.store.store import Store
 
 LONGEST = 4.0
@@ -40,15 +40,15 @@ class Reports:
         cluster, task = event.cluster.key, event.task
         try:
             async with asyncio.timeout(LONGEST):
-                dossier = await self._store.transact(lambda tx: tx.dossier(cluster, task.action.value, task.id))
-                return await asyncio.to_thread(_drawn, dossier, self._words)
+                gathered = await self._store.transact(lambda tx: tx.gathered(cluster, task.action.value, task.id))
+                return await asyncio.to_thread(_drawn, gathered, self._words)
         except Exception as error:  # noqa: BLE001 - whatever it is, the message goes out without
             telemetry.fault(f"report of {event.id}", error)
             return None
 
 
-def _drawn(dossier: Dossier, words: Words) -> Report | None:
-    made = report(dossier, words, datetime.now(UTC))
+def _drawn(gathered: Gathered, words: Words) -> Report | None:
+    made = report(gathered.dossier(), words, datetime.now(UTC))
     if made is None:
         return None
     try:

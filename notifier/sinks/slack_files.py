@@ -4,6 +4,7 @@ Slack takes files in three steps (docs.slack.dev/messaging/working-with-files): 
 without a token, then the files are shared. The scope is ``files:write``.
 """
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -16,6 +17,9 @@ from notifier.domain.message import Message, Report
 from notifier.sinks.slack_calls import MessageGone
 
 SCOPE = "files:write"
+
+LONGEST = 4.0
+"""Seconds for all three steps: less than the engine gives a send, or the message would be told again for its picture's sake."""
 
 
 class Calling(Protocol):
@@ -46,22 +50,17 @@ async def share(calls: Calling, session: aiohttp.ClientSession, message: Message
     """
     if message.report is None or message.may_repeat:
         return False
+    mark = f"[{message.mark}] " if message.mark else ""
+    said = {"channel_id": channel, "thread_ts": thread, "initial_comment": f"{mark}{message.report.title}"}
     try:
-        shared = [await _upload(calls, session, *each) for each in _files(message.report)]
-        files = [file for file in shared if file is not None]
-        if not files:
-            return False
-        mark = f"[{message.mark}] " if message.mark else ""
-        await calls.call(
-            "files.completeUploadExternal",
-            files=files,
-            channel_id=channel,
-            thread_ts=thread,
-            initial_comment=f"{mark}{message.report.title}",
-        )
+        async with asyncio.timeout(LONGEST):
+            uploaded = [await _upload(calls, session, *each) for each in _files(message.report)]
+            files = [file for file in uploaded if file is not None]
+            if files:
+                await calls.call("files.completeUploadExternal", files=files, **said)
     except (DeliveryError, MessageGone, aiohttp.ClientError, OSError, ValueError):
         return False
-    return True
+    return bool(files)
 
 
 def _files(report: Report) -> list[tuple[str, str, bytes]]:

@@ -68,6 +68,7 @@ class Recordings:
         self._redaction = Redaction(names=names, key=secrets.token_bytes(32))
         self._trouble, self._said = trouble, set[str]()
         self._clock = clock
+        self._redacted: dict[tuple[str, Action], tuple[tuple[bytes, ...], tuple[Any, ...]]] = {}
         self._waiting, self._lock = 0, Lock()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recording")
         self._file: _Open | None = None
@@ -106,8 +107,12 @@ class Recordings:
             self._waiting += 1
         self._writer.submit(self._write, work, *facts)
 
-    def _answered(self, at: datetime, cluster: Cluster, action: Action, pages: Sequence[bytes], partial: bool) -> Entry:
-        bodies = tuple(self._redaction.body(json.loads(page)) for page in pages)
+    def _answered(self, at: datetime, cluster: Cluster, action: Action, pages: tuple[bytes, ...], partial: bool) -> Entry:
+        # Most answers are the same as the one before: what it was redacted to is kept, which costs nothing.
+        raw, bodies = self._redacted.get((cluster.key, action), ((), ()))
+        if raw != pages:
+            bodies = tuple(self._redaction.body(json.loads(page)) for page in pages)
+            self._redacted[cluster.key, action] = (pages, bodies)
         return Entry(at, self._redaction.cluster(cluster), action, bodies, partial)
 
     def _failed(self, at: datetime, cluster: Cluster, action: Action, reason: str, detail: str) -> Entry:

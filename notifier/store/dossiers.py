@@ -1,5 +1,7 @@
 """All that is kept of one task, for its end report and for the status page."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -12,6 +14,9 @@ from notifier.store.session import Session, moment
 
 MOST_EVENTS = 20_000
 """Of one task; its oldest. A task of 300 nodes has about 8,000."""
+
+MOST_OUTAGES = 200
+"""Events of the cluster that are looked at, the newest."""
 
 MOST_MEANT = 5
 """Tasks whose dossiers are gathered for one word."""
@@ -38,49 +43,57 @@ class Dossiers(Session):
         of_cluster = [row for row in rows if wanted in {named[row[0]].name, named[row[0]].id}]
         return of_cluster[-1:] or [row for row in rows if row[2].startswith(wanted)]
 
-    def dossiers_named(self, wanted: str) -> list[Dossier]:
+    def gathered_named(self, wanted: str) -> list["Gathered"]:
         """What is kept of the tasks that a person may mean, those of which there is anything; at most `MOST_MEANT`."""
-        found = [self.dossier(*task) for task in self.tasks_named(wanted)[-MOST_MEANT:]]
-        return [dossier for dossier in found if dossier.events]
+        found = [self.gathered(*task) for task in self.tasks_named(wanted)[-MOST_MEANT:]]
+        return [gathered for gathered in found if gathered.of_task]
 
-    def dossier(self, cluster: str, action: str, task: str) -> Dossier:
-        """Everything that is kept of a task; without events where none was told, or all are deleted."""
-        table = schema.event
-        thread = f"{cluster}/{action}/{task}"
-        query = select(table.c.body).where(table.c.thread == thread).order_by(table.c.sequence).limit(MOST_EVENTS)
-        of_task = [codec.event.validate_json(body) for body in self._run(query).scalars()]
+    def gathered(self, cluster: str, action: str, task: str) -> "Gathered":
+        """Everything that is kept of a task, as it is kept."""
+        thread, table, owed = f"{cluster}/{action}/{task}", schema.event, schema.delivery
+        of_task = select(table.c.body).where(table.c.thread == thread).order_by(table.c.sequence).limit(MOST_EVENTS)
+        of_cluster = select(table.c.body).where(table.c.thread == cluster).order_by(table.c.sequence.desc()).limit(MOST_OUTAGES)
+        like = select(table.c.body).where(table.c.kind == Kind.STAGE_SUCCEEDED.value, table.c.thread != thread)
+        told = select(owed).join(table, table.c.id == owed.c.event).where(table.c.thread == thread)
+        return Gathered(
+            task,
+            of_task=self._run(of_task).scalars().all(),
+            of_cluster=self._run(of_cluster).scalars().all(),
+            told=self._run(told.order_by(table.c.sequence, owed.c.sink)).all(),
+            silences=self._run(select(schema.silence.c.body)).scalars().all(),
+            like=self._run(like.order_by(table.c.position.desc()).limit(MOST_LIKE)).scalars().all(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What is kept of a task, as it is kept. To read it takes longer than to fetch it: that is done off the store's thread."""
+
+    task: str
+    of_task: Sequence[str]
+    of_cluster: Sequence[str]
+    told: Sequence[Any]
+    silences: Sequence[str]
+    like: Sequence[str]
+
+    def dossier(self) -> Dossier:
+        """The same, read; without events where none was told, or all are deleted."""
+        of_task = [codec.event.validate_json(body) for body in self.of_task]
         if not of_task:
             return Dossier(())
-        of_cluster = select(table.c.body).where(table.c.thread == cluster).order_by(table.c.sequence.desc()).limit(200)
-        outages = [codec.event.validate_json(body) for body in self._run(of_cluster).scalars()]
-        events = [*of_task, *(event for event in reversed(outages) if event.outage is not None)]
-        told = self._told(thread)
-        silences = tuple(silence for silence in self._silences() if _concerns(silence, task, of_task, told))
-        return Dossier(tuple(events), told, silences, self._elsewhere(thread))
-
-    def _told(self, thread: str) -> tuple[Told, ...]:
-        owed, table = schema.delivery, schema.event
-        query = (
-            select(owed)
-            .join(table, table.c.id == owed.c.event)
-            .where(table.c.thread == thread)
-            .order_by(table.c.sequence, owed.c.sink)
+        of_cluster = [codec.event.validate_json(body) for body in reversed(self.of_cluster)]
+        told = tuple(_told(row) for row in self.told)
+        silences = [codec.silence.validate_json(body) for body in self.silences]
+        return Dossier(
+            (*of_task, *(event for event in of_cluster if event.outage is not None)),
+            told,
+            tuple(silence for silence in silences if _concerns(silence, self.task, of_task, told)),
+            self._elsewhere(),
         )
-        return tuple(_told(row) for row in self._run(query))
 
-    def _silences(self) -> list[Silence]:
-        return [codec.silence.validate_json(body) for body in self._run(select(schema.silence.c.body)).scalars()]
-
-    def _elsewhere(self, thread: str) -> tuple[StageTimes, ...]:
-        table = schema.event
-        query = (
-            select(table.c.body)
-            .where(table.c.kind == Kind.STAGE_SUCCEEDED.value, table.c.thread != thread)
-            .order_by(table.c.position.desc())
-            .limit(MOST_LIKE)
-        )
+    def _elsewhere(self) -> tuple[StageTimes, ...]:
         found: dict[tuple[int, str], list[float]] = {}
-        for body in self._run(query).scalars():
+        for body in self.like:
             stage = codec.event.validate_json(body).stage
             if stage is not None and stage.began_at is not None and stage.ended_at is not None:
                 seconds = (stage.ended_at - stage.began_at).total_seconds()

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from notifier.domain.dossier import Dossier
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Event, Outage, Stage, Task
 from notifier.domain.progress import progress
 from notifier.domain.render import Json, iso, payload
 from notifier.domain.silences import Silence
 from notifier.store import codec
+from notifier.store.dossiers import Gathered
 from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow
 
 
@@ -50,9 +50,9 @@ def story_json(event: Event, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptR
     }
 
 
-def dossier_json(dossier: Dossier) -> dict[str, Any]:
+def dossier_json(gathered: Gathered) -> dict[str, Any]:
     """All that is kept of a task, field by field as `dossier.Dossier` has it: what reports are made of."""
-    shown: dict[str, Any] = codec.dossier.dump_python(dossier, mode="json")
+    shown: dict[str, Any] = codec.dossier.dump_python(gathered.dossier(), mode="json")
     return shown
 
 

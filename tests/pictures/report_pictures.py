@@ -57,10 +57,10 @@ def pages() -> dict[str, str]:
     store = Store("sqlite://").open()
     try:
         asyncio.run(store.transact(fill))
-        (dossier,) = asyncio.run(store.transact(lambda tx: tx.dossiers_named(TASK)))
+        (gathered,) = asyncio.run(store.transact(lambda tx: tx.gathered_named(TASK)))
     finally:
         store.close()
-    made = {language: report(dossier, words, MADE_AT) for language, words in LANGUAGES.items()}
+    made = {language: report(gathered.dossier(), words, MADE_AT) for language, words in LANGUAGES.items()}
     return {language: found.html for language, found in made.items() if found is not None}
 
 

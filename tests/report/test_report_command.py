@@ -48,10 +48,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dossier(kept: Path) -> Dossier:
     store = Store(f"sqlite:///{kept.parent}/notifier.db").open()
     try:
-        (found,) = asyncio.run(store.transact(lambda tx: tx.dossiers_named(TASK)))
+        (found,) = asyncio.run(store.transact(lambda tx: tx.gathered_named(TASK)))
     finally:
         store.close()
-    return found
+    return found.dossier()
 
 
 def run(config: Path, *words: str) -> Result:

@@ -1,5 +1,6 @@
 """The report of a task comes into its Slack thread, and never costs the message that brought it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from notifier.domain.message import Message, Report
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
+from notifier.sinks import slack_files
 from notifier.sinks.slack_calls import Calls
 from notifier.sinks.slack_files import share
 
@@ -45,6 +47,8 @@ class Files:
         return web.json_response({"ok": True})
 
     async def bytes(self, request: web.Request) -> web.Response:
+        if self.fault.get("bytes") == "hang":
+            await asyncio.Event().wait()
         self.tokens.append(request.headers.get("Authorization"))
         self.uploaded[request.match_info["name"]] = await request.read()
         return web.Response(status=self.fault.get("bytes", 200))
@@ -107,3 +111,9 @@ async def test_whatever_goes_wrong_is_no_failure_of_the_message(fault: dict[str,
     async with slack(**fault) as files:
         assert not await shared(files, TOLD)
     assert not files.shared
+
+
+async def test_a_slack_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slack_files, "LONGEST", 0.1)
+    async with slack(bytes="hang") as files:
+        assert not await shared(files, TOLD)

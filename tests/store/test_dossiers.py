@@ -33,7 +33,8 @@ async def test_a_dossier_holds_events_deliveries_and_who_silenced(store: Store) 
         silence("of others", matcher=Matcher(cluster=("logs",))),
     ):
         await store.transact(lambda tx, each=each: tx.silence(each))  # type: ignore[misc]
-    (dossier,) = await store.transact(lambda tx: tx.dossiers_named("t1"))
+    (gathered,) = await store.transact(lambda tx: tx.gathered_named("t1"))
+    dossier = gathered.dossier()
     assert list(dossier.events) == events
     fate = {(told.event, told.sink): told for told in dossier.told}
     assert len(fate) == 2 * len(events)
@@ -49,7 +50,8 @@ async def test_what_a_silence_stopped_names_it_even_when_it_is_over(store: Store
     await store.transact(Scene(silences=[stopping]).three_events())
     over = replace(stopping, starts_at=MOMENT - timedelta(days=2), ends_at=MOMENT - timedelta(days=1))
     await store.transact(lambda tx: tx.silence(over))
-    (dossier,) = await store.transact(lambda tx: tx.dossiers_named("t1"))
+    (gathered,) = await store.transact(lambda tx: tx.gathered_named("t1"))
+    dossier = gathered.dossier()
     assert {told.state for told in dossier.told} == {"silenced"}
     assert [each.id for each in dossier.silences] == ["s-9"]
 
@@ -62,7 +64,8 @@ async def test_stages_of_other_tasks_say_what_is_usual(store: Store) -> None:
         at_work = running(name)
         await store.transact(scene.see([]))
         await store.transact(scene.see([replace(at_work, stages=(ended, timeless))]))
-    (dossier,) = await store.transact(lambda tx: tx.dossiers_named("t1"))
+    (gathered,) = await store.transact(lambda tx: tx.gathered_named("t1"))
+    dossier = gathered.dossier()
     (times,) = dossier.elsewhere
     assert (times.order, times.name, times.seconds) == (0, "Data migration", (90.0, 90.0))
 
@@ -91,4 +94,4 @@ async def test_a_task_is_meant_by_its_id_its_beginning_or_its_cluster(store: Sto
 async def test_a_task_that_was_over_before_anybody_looked_has_no_dossier(store: Store) -> None:
     await store.transact(Scene().see([Task("t1", "SUCCESS", 1, ("n1",), ("n1",))]))
     assert await store.transact(lambda tx: tx.tasks_named("t1"))
-    assert await store.transact(lambda tx: tx.dossiers_named("t1")) == []
+    assert await store.transact(lambda tx: tx.gathered_named("t1")) == []
