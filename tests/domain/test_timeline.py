@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "report"))  # Its stories are to
 
 from timeline_stories import Story, at, failed_and_retried, under_way
 
-LAWS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LAWS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 NOW = at(300)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier import app
@@ -146,6 +146,7 @@ async def test_names_are_replaced_where_that_is_wished_and_stay_the_same_through
     assert first.cluster.labels == {}
 
 
+@settings(max_examples=20, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
