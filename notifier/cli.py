@@ -30,6 +30,8 @@ def run(path: Path, record: Path | None, redact: str | None) -> None:
     """Watch and tell until stopped. SIGHUP reads the configuration again."""
     from notifier import app
 
+    if redact and record is None:
+        fail("--redact says how to record: add --record DIR", WRONG)
     wait(app.run(path, record, redact_names=redact == "names"))
 
 

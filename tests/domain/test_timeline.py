@@ -99,6 +99,14 @@ def test_the_end_of_a_stage_that_nobody_saw_is_where_the_next_begins() -> None:
     assert said(laid_out(story).rows[0]) == ["0 1-9 unseen", "1 9-12 unseen"]
 
 
+def test_a_stall_of_a_stage_is_no_end_of_it() -> None:
+    story = Story().begin().tell(Kind.STAGE_STARTED, 1, "node-a", stage=(0, 1, None))
+    story.tell(Kind.TASK_STALLED, 60, "node-a", stage=(0, 1, None)).tell(Kind.TASK_STALLED, 70, "node-b", stage=(0, 1, None))
+    line = laid_out(story)
+    assert [said(row) for row in line.rows] == [["0 1- running"]]
+    assert [(span.began, span.detail) for span in line.stalls] == [(at(60), "stage 0")]
+
+
 def test_a_stage_without_times_lies_where_it_was_seen() -> None:
     story = Story().begin().tell(Kind.NODE_STARTED, 1, "node-a")
     story.tell(Kind.STAGE_STARTED, 2, "node-a", stage=(0, None, None))

@@ -145,6 +145,11 @@ def test_record_keeps_what_was_answered_and_replay_reads_it(config: Path, tmp_pa
     assert (replayed.exit_code, replayed.stdout) == (0, "")
 
 
+def test_redaction_without_a_recording_makes_no_sense(config: Path) -> None:
+    found = run("run", "-c", config, "--redact", "names")
+    assert (found.exit_code, "add --record DIR" in found.stderr) == (2, True)
+
+
 def test_a_drill_says_who_heard_of_it_and_who_did_not(config: Path) -> None:
     found = run("drill", "-c", config, "--cluster", "logs", "--yes")
     assert found.exit_code == 0, found.output
