@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import click
@@ -17,7 +18,7 @@ from notifier.cli_options import CONFIG, FAILED, WRONG, fail, guarded, wait
 @click.option("--zone", default=None, help="In which times are shown, as Asia/Shanghai; this machine's unless given.")
 @click.option("--picture/--no-picture", default=True, help="Whether to make a PNG as well.")
 @guarded
-def report(path: Path, task: str, into: Path, *, language: str, zone: str | None, picture: bool) -> None:
+def report(path: Path, task: str, into: Path, *, language: Literal["en", "zh"], zone: str | None, picture: bool) -> None:
     """Write what happened to TASK: a timeline, what was slow, who was told. TASK is an id, its beginning, or a cluster."""
     from datetime import UTC, datetime
 

@@ -11,7 +11,6 @@ from enum import StrEnum
 
 from notifier.domain.model import Event, Kind, Stage
 
-
 OF_NODES = frozenset(
     {Kind.NODE_STARTED, Kind.NODE_COMPLETED, Kind.NODE_FAILED, Kind.STAGE_STARTED, Kind.STAGE_SUCCEEDED, Kind.STAGE_FAILED}
 )
