@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -28,6 +28,7 @@ from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
 from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
 from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.recording import recordings
 from notifier.engine.reports import Reports
 from notifier.engine.signals import Signals
 from notifier.outbound import open_session
@@ -278,11 +279,6 @@ def credentials_of(project: ProjectSettings, session: aiohttp.ClientSession) -> 
     if given.origin == "profile":
         return FromProfile(None if given.profile_path is None else Path(given.profile_path))
     return FromMetadata(session) if given.origin == "metadata" else FromEnvironment()
-
-
-def recordings(folder: Path | None, *, names: bool = False) -> AbstractContextManager[Recordings | None]:
-    """The folder to record to, if there is one."""
-    return nullcontext() if folder is None else Recordings(folder, names=names, trouble=telemetry.recording_failed)
 
 
 async def run(path: Path, record: Path | None = None, *, redact_names: bool = False) -> None:

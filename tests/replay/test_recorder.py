@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from notifier import app
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster, Snapshot
+from notifier.engine.recording import recordings
 from notifier.outbound import open_session
 from notifier.replay import Rebuilding
 from notifier.sources.contract import Answer
@@ -316,7 +317,7 @@ async def test_run_records_beside_the_watch_and_the_replay_tells_the_same(tmp_pa
         settings = app.load(config)
         store = Store(settings.store).open()
         try:
-            with app.recordings(tmp_path / "rec") as kept:
+            with recordings(tmp_path / "rec") as kept:
                 async with app.Crew(settings, store, kept):
                     await eventually(lambda: _ended(store), within=20)
                     told = await store.transact(lambda tx: tx.events(limit=200))
