@@ -192,7 +192,9 @@ class _Picture:
         middle = y + self.height / 2
         draw(svg, "text", "text", fitted(row.node, 12, LEFT - NAMES - 14), x=NAMES, y=middle + 4)
         sign(svg, row.outcome, MARGIN + 11, middle)
-        self._length(svg, row.began, row.ended, middle + 4)
+        over_before = self.line.unwatched is not None and row.ended == self.line.unwatched.ended
+        if not over_before:  # How long that took nobody knows.
+            self._length(svg, row.began, row.ended, middle + 4)
         for bars in self._together(row.bars):
             self._bar(svg, bars, y)
 

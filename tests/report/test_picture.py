@@ -71,6 +71,7 @@ def test_a_failed_and_retried_upgrade_shows_all_that_happened() -> None:
 def test_a_task_under_way_shows_now_what_is_expected_and_what_nobody_saw() -> None:
     svg = drawn(laid_out(under_way(), 40))
     assert {"now", "before the watch began", "stages not seen"} <= set(texts(svg))
+    assert "30 min" not in texts(svg), "how long the node took that was done before nobody knows"
     assert {"tl-now", "tl-eta", "tl-running"} <= inks(svg)
     assert not {"tl-failed", "tl-retry"} & inks(svg)
 
