@@ -4,7 +4,6 @@ A ``Crew`` is everything built from one configuration around an open store: sour
 built whole before it starts, so a reload whose building fails leaves the crew at work untouched.
 """
 
-import asyncio
 import os
 import signal
 import socket
@@ -32,13 +31,17 @@ from notifier.engine.heartbeat import Heartbeat
 from notifier.engine.listeners import Listeners
 from notifier.engine.poller import Cadence, Poller
 from notifier.engine.pulse import EVERY, Pulse, Vitals
+from notifier.engine.recording import recordings
 from notifier.engine.reminding import Reminding
+from notifier.engine.reports import Reports
+from notifier.engine.signals import Signals
 from notifier.engine.tidying import Tidying
 from notifier.outbound import open_session
 from notifier.projects import Project
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
 from notifier.sinks.pace import Paces
+from notifier.sources.recorder import Recordings
 from notifier.sources.regions import endpoint_of
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
@@ -75,6 +78,8 @@ class Crew:
 
     settings: Settings
     store: Store
+    recordings: Recordings | None = None
+    """Where the answers of every source are kept, if they are."""
     refused: str | None = None
     """Why a later state of the configuration's file is not in use."""
 
@@ -120,13 +125,14 @@ class Crew:
             sink = await self._open.enter_async_context(build_sink(entry, around))
             if isinstance(sink, Listening):
                 self.listeners.add(entry.name, sink)
-            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner))
+            draw = Reports(self.store, entry.words) if entry.report else None
+            outlets.append(Outlet(outlet_settings(entry), sink, self.store, owner, draw))
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
         self.dispatcher = Dispatcher(outlets)
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
-        projects = [Project(each, self.session, self.metadata, poll) for each in settings.projects]
+        projects = [Project(each, self.session, self.metadata, poll, self.recordings) for each in settings.projects]
         audience = Audience(settings.routes, holdings)
         watches = [watch for project in projects for watch in project.watches]
         self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
@@ -266,8 +272,13 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
     return plain
 
 
-async def run(path: Path) -> None:
+async def run(path: Path, record: Path | None = None, *, redact_names: bool = False) -> None:
     """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+    Args:
+        path: The configuration.
+        record: A folder to keep all answers in.
+        redact_names: Whether names are replaced there.
 
     Raises:
         ConfigError, StoreError, OSError: It could not start.
@@ -277,19 +288,24 @@ async def run(path: Path) -> None:
     _trace(settings)
     store = Store(settings.store).open()
     try:
-        signals = _Signals()
-        crew = await Crew(settings, store).__aenter__()
-        telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
-        try:
-            while await signals.next() == signal.SIGHUP:
-                crew = await _reload(path, crew, store)
-            telemetry.phase("app.stopping", "stopping")
-        finally:
-            await crew.stop()
+        with recordings(record, names=redact_names) as kept:
+            await _watch(path, settings, store, kept)
     finally:
         store.close()
         tracing.end()
     telemetry.phase("app.stopped", "stopped")
+
+
+async def _watch(path: Path, settings: Settings, store: Store, kept: Recordings | None) -> None:
+    signals = Signals()
+    crew = await Crew(settings, store, kept).__aenter__()
+    telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
+    try:
+        while await signals.next() == signal.SIGHUP:
+            crew = await _reload(path, crew, store)
+        telemetry.phase("app.stopping", "stopping")
+    finally:
+        await crew.stop()
 
 
 def _trace(settings: Settings) -> None:
@@ -309,7 +325,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         settings = load(path)
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
-        fresh = await Crew(settings, store).build()
+        fresh = await Crew(settings, store, crew.recordings).build()
     except (config.ConfigError, StoreError, OSError, ValueError) as error:
         telemetry.reloaded(str(error))
         crew.refused = str(error)
@@ -321,24 +337,10 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store, refused=str(error)).__aenter__()
+        return await Crew(crew.settings, store, crew.recordings, refused=str(error)).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh
-
-
-class _Signals:
-    """The signals that concern us, one after another."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._queue.put_nowait, number)
-
-    async def next(self) -> signal.Signals:
-        """Wait for one."""
-        return await self._queue.get()
 
 
 def schema() -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from notifier import __version__, cli_accuracy, cli_people, cli_watch
+from notifier import __version__, cli_accuracy, cli_people, cli_replay, cli_report, cli_watch
 from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
@@ -23,12 +23,16 @@ def main() -> None:
 
 @main.command()
 @CONFIG
+@click.option("--record", type=click.Path(file_okay=False, path_type=Path), help="Keep what the API answers in this folder.")
+@cli_replay.NAMES
 @guarded
-def run(path: Path) -> None:
+def run(path: Path, record: Path | None, redact: str | None) -> None:
     """Watch and tell until stopped. SIGHUP reads the configuration again."""
     from notifier import app
 
-    wait(app.run(path))
+    if redact and record is None:
+        fail("--redact says how to record: add --record DIR", WRONG)
+    wait(app.run(path, record, redact_names=redact == "names"))
 
 
 @main.command()
@@ -232,6 +236,10 @@ main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)
 main.add_command(cli_watch.status)
 main.add_command(cli_watch.watch)
+main.add_command(cli_report.report)
+main.add_command(cli_replay.record)
+main.add_command(cli_replay.replay)
+main.add_command(cli_replay.drill)
 
 
 def _delivery_line(row: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from notifier.domain.accuracy import accuracy
 from notifier.store.errors import StoreBusy
 from notifier.store.rows import State
 from notifier.store.store import Store
-from notifier.web import shapes
+from notifier.web import shapes, stories
 from notifier.web.client import Remote, Rows
 from notifier.web.wishes import Silencing
 
@@ -43,6 +43,9 @@ class Ledger(Protocol):
 
     async def accuracy(self) -> Rows:
         """How far off the forecasts were, by how much was left."""
+
+    async def report(self, task: str) -> Rows:
+        """All that is kept of the tasks that a person may mean by a word, as `dossier.Dossier`; one if it is clear which."""
 
     async def silences(self, *, over: bool = False) -> Rows:
         """The silences that hold or will, with ``over`` all."""
@@ -81,8 +84,12 @@ class Local:
 
     async def story(self, event: str) -> Rows:
         """See `Ledger`."""
-        found, fate = await self._store.transact(lambda tx: (tx.event(event), tx.fate(event)))
-        return [] if found is None else [dict(shapes.story_json(found, fate))]
+        found = await self._store.transact(lambda tx: stories.story(tx, event))
+        return [] if found is None else [found.model_dump(mode="json")]
+
+    async def report(self, task: str) -> Rows:
+        """See `Ledger`."""
+        return [shapes.dossier_json(each) for each in await self._store.transact(lambda tx: tx.gathered_named(task))]
 
     async def accuracy(self) -> Rows:
         """See `Ledger`."""

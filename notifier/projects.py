@@ -15,6 +15,7 @@ from notifier.engine.poller import Watch
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
 from notifier.sources.huawei_clusters import HuaweiClusters
 from notifier.sources.huawei_css import HuaweiCss
+from notifier.sources.recorder import Recordings
 from notifier.sources.regions import endpoint_of
 from notifier.sources.signing import Keys
 
@@ -49,6 +50,7 @@ class Project:
         session: For its API.
         metadata: A session that may reach the cloud's metadata service.
         poll: How it is asked.
+        recordings: Where the answers are kept, if they are.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Project:
         session: aiohttp.ClientSession,
         metadata: aiohttp.ClientSession,
         poll: PollSettings,
+        recordings: Recordings | None = None,
     ) -> None:
         credentials = credentials_of(settings, metadata)
         address = endpoint(settings)
@@ -66,9 +69,8 @@ class Project:
         patience = 4 * poll.active
         self.limits = {each.id: each.limits(patience) for each in settings.clusters}
         self.usual_limits = TimedCluster().limits(patience)
-        self.source = HuaweiCss(
-            session, address, settings.project_id, credentials, timeout=poll.timeout, on_drift=telemetry.drifted
-        )
+        source = HuaweiCss(session, address, settings.project_id, credentials, timeout=poll.timeout, on_drift=telemetry.drifted)
+        self.source = source if recordings is None else recordings.around(source)
         self.list = HuaweiClusters(
             session,
             address,

@@ -59,7 +59,7 @@ _store_failures = Counter("notifier_store_failures", "Transactions that the stor
 
 _reloads.set(1)  # What is read at the start is the file's.
 
-# Until `configure` is called: with `rich` at hand, the default prints what is around a fault, which may hold secrets, and takes long.
+# Until `configure` is called: with `rich` at hand, the default slowly prints what is around a fault: perhaps secrets.
 structlog.configure(
     processors=[
         *structlog.get_config()["processors"][:-1],
@@ -280,6 +280,16 @@ def reloaded(problem: str | None) -> None:
         log.info("configuration reloaded", action="config.reloaded")
     else:
         log.error("configuration kept: the new one is wrong", action="config.kept", problem=problem)
+
+
+def report_incomplete(detail: str) -> None:
+    """A report goes out without its picture."""
+    log.warning("report without a picture", action="report.incomplete", detail=detail)
+
+
+def recording_failed(detail: str) -> None:
+    """Something is not recorded; the watch goes on."""
+    log.error("recording failed", action="recording.failed", detail=detail)
 
 
 def phase(action: str, message: str, **facts: str | float | None) -> None:

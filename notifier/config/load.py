@@ -149,6 +149,7 @@ class _Sinks:
             digest=served.digest or 0.0,
             quiet=None if served.quiet is None else served.quiet.quiet(served.words.zone),
             words=served.words,
+            report=served.report,
         )
 
     def _kind(self, path: Path, name: Any) -> type[BaseModel] | None:

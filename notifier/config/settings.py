@@ -171,6 +171,7 @@ class SinkOptions(Part):
         quiet: Hours in which only what is urgent is told.
         language: Of its words.
         zone: Of the times in them; UTC unless given.
+        report: Whether the end of a task brings its report along, to a sink that can send files.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -184,6 +185,7 @@ class SinkOptions(Part):
     quiet: QuietSettings | None = None
     language: Literal["en", "zh"] = "en"
     zone: Zone | None = None
+    report: bool = False
 
     @property
     def words(self) -> Words:
@@ -205,6 +207,7 @@ class SinkEntry:
     digest: float = 0.0
     quiet: Quiet | None = None
     words: Words = field(default_factory=Words)
+    report: bool = False
 
 
 class MatchSettings(Part):

@@ -57,6 +57,11 @@ def of_reminder(event_id: str, sink: str, number: int) -> str:
     return _id("reminder", event_id, sink, str(number))
 
 
+def of_rehearsal(mark: str, run: str, event_id: str) -> str:
+    """The id of an event that is told again, or was imagined, in a drill or a replay."""
+    return _id("rehearsal", mark, run, event_id)
+
+
 def _id(*parts: str) -> str:
     # The length in front of each part keeps ("a", "bc") and ("ab", "c") apart.
     return str(uuid5(NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))

@@ -11,6 +11,11 @@ from enum import StrEnum
 
 from notifier.domain.model import Event, Kind, Stage
 
+OF_NODES = frozenset(
+    {Kind.NODE_STARTED, Kind.NODE_COMPLETED, Kind.NODE_FAILED, Kind.STAGE_STARTED, Kind.STAGE_SUCCEEDED, Kind.STAGE_FAILED}
+)
+"""The kinds that say how a node stands; others, such as a stall, only say where it happened."""
+
 
 class Outcome(StrEnum):
     """How a bar, a node, an attempt or the task stands."""
@@ -67,7 +72,7 @@ def node_rows(
         for name in first.task.nodes.completed:
             nodes[name].completed = max(first.observed_at, began)
     for event in events:
-        if event.node is None or event.task is None:
+        if event.node is None or event.task is None or event.kind not in OF_NODES:
             continue
         attempt, node = event.task.attempt, nodes.setdefault(event.node, _Node())
         if event.kind is Kind.NODE_COMPLETED and attempt not in node.began:

@@ -172,10 +172,15 @@ def _failures(events: Iterable[Event]) -> tuple[Failure, ...]:
     for event in events:
         if event.kind not in kinds or event.task is None:
             continue
-        attempt = event.task.attempt
-        if any(failure.attempt == attempt and event.node in {failure.node, None} for failure in found):
-            continue  # Said already, of something smaller.
-        found.append(Failure(event.time, event.node, event.stage, attempt, event.task.fail_message))
+        attempt, message = event.task.attempt, event.task.fail_message
+        same = [place for place, failure in enumerate(found) if failure.attempt == attempt and event.node in {failure.node, None}]
+        if not same:
+            found.append(Failure(event.time, event.node, event.stage, attempt, message))
+        # Said already, of something smaller; but the reason is often given only once the task has failed.
+        found = [
+            replace(failure, message=failure.message or message) if place in same else failure
+            for place, failure in enumerate(found)
+        ]
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from notifier import telemetry, tracing
@@ -17,6 +17,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
 from notifier.engine.pulse import Pulse
+from notifier.engine.reports import Draw
 from notifier.sinks.contract import Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
@@ -54,12 +55,13 @@ class OutletSettings:
 class Outlet:
     """Serves one sink until stopped."""
 
-    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str) -> None:
+    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str, draw: Draw | None = None) -> None:
         self._pace = sink.pace if isinstance(sink, Paced) else Pace()
         self.settings = settings
         self.state = SinkState()
         self.pulse = Pulse(f"the outlet of sink {settings.name}", ALONE)
         self._sink = sink
+        self._draw = draw
         self._store = store
         self._owner = owner
         self._wake = asyncio.Event()
@@ -179,8 +181,11 @@ class Outlet:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next message must not wait for it
             telemetry.fault(f"render of {claim.event.id}", error)
             return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, f"could not be put into words: {type(error).__name__}")
-        timeout = min(self.settings.timeout, LONGEST_SEND, LEASE / 2 - (time.monotonic() - claimed_at))
+        timeout = self.settings.timeout
         try:
+            if self._draw is not None:
+                message = replace(message, report=await self._draw(message.event))
+            timeout = min(timeout, LONGEST_SEND, LEASE / 2 - (time.monotonic() - claimed_at))
             async with asyncio.timeout(timeout):
                 return await self._tell(message, claim.last)
         except TimeoutError:

@@ -15,6 +15,7 @@ from notifier.domain.node_rows import Bar, Outcome, Row
 from notifier.domain.timeline import Span, Timeline
 from notifier.domain.words import Words
 from notifier.report.axis import Axis
+from notifier.report.choice import chosen
 from notifier.report.pen import canvas, cross, draw, fitted, sign, stylesheet, wide, written
 from notifier.report.picture_words import LANGUAGES, PictureWords
 
@@ -22,9 +23,6 @@ WIDTH = 1200.0
 MARGIN = 24.0
 NAMES, LEFT, RIGHT = 46.0, 236.0, 1092.0
 """Where names begin, and the chart from and to; lengths stand right of it."""
-
-MOST_ROWS = 60
-"""More nodes than this are counted instead of drawn; those in trouble and the slowest are drawn."""
 
 MOST_FAILURES = 4
 TOP = 112.0
@@ -55,6 +53,14 @@ def picture(timeline: Timeline, words: Words, *, alone: bool = True) -> str:
     return written(_Picture(timeline, words, LANGUAGES[words.language]).drawn(alone=alone))
 
 
+def headline(line: Timeline, words: Words) -> str:
+    """The cluster and what is done to it."""
+    say = LANGUAGES[words.language]
+    action = say.actions[line.task.action]
+    work = say.towards.format(action=action, target=line.task.target) if line.task.target else action
+    return f"{line.cluster.name} · {work}"
+
+
 @dataclass
 class _Picture:
     """One picture under way."""
@@ -67,6 +73,7 @@ class _Picture:
     def __post_init__(self) -> None:
         line = self.line
         edge = max(line.until, line.eta.latest) if line.eta else line.until
+        self.title = headline(line, self.words)
         self.axis = Axis(line.began, edge, LEFT, RIGHT)
         self.shown, self.hidden = chosen(line.rows)
         self.height = LANE if len(self.shown) <= FEW else 19.0
@@ -78,13 +85,13 @@ class _Picture:
     def drawn(self, *, alone: bool) -> Element:
         """The whole of it. The height is known once everything is placed, so it is put in last."""
         svg = canvas(WIDTH, 0.0)
-        draw(svg, "title", text=self._title())
+        draw(svg, "title", text=self.title)
         draw(svg, "desc", text=self._subtitle())
         if alone:
             draw(svg, "style", text=stylesheet())
         self._pattern(svg)
         ground = draw(svg, "rect", "paper", width=WIDTH) if alone else None
-        draw(svg, "text", "title", fitted(self._title(), 18, WIDTH - 2 * MARGIN), x=MARGIN, y=36.0)
+        draw(svg, "text", "title", fitted(self.title, 18, WIDTH - 2 * MARGIN), x=MARGIN, y=36.0)
         draw(svg, "text", "quiet", fitted(self._subtitle(), 12, WIDTH - 2 * MARGIN), x=MARGIN, y=57.0)
         for place in range(1, len(self.shown), 2):
             y = self.rows_top + place * self.height
@@ -101,11 +108,6 @@ class _Picture:
         if ground is not None:
             ground.set("height", f"{bottom:g}")
         return svg
-
-    def _title(self) -> str:
-        task, action = self.line.task, self.say.actions[self.line.task.action]
-        work = self.say.towards.format(action=action, target=task.target) if task.target else action
-        return f"{self.line.cluster.name} · {work}"
 
     def _subtitle(self) -> str:
         line, task = self.line, self.line.task
@@ -190,7 +192,9 @@ class _Picture:
         middle = y + self.height / 2
         draw(svg, "text", "text", fitted(row.node, 12, LEFT - NAMES - 14), x=NAMES, y=middle + 4)
         sign(svg, row.outcome, MARGIN + 11, middle)
-        self._length(svg, row.began, row.ended, middle + 4)
+        over_before = self.line.unwatched is not None and row.ended == self.line.unwatched.ended
+        if not over_before:  # How long that took nobody knows.
+            self._length(svg, row.began, row.ended, middle + 4)
         for bars in self._together(row.bars):
             self._bar(svg, bars, y)
 
@@ -329,19 +333,3 @@ class _Picture:
         """Left edge and width of a stretch of time."""
         x = self.axis.x(began)
         return x, max(round(self.axis.x(ended or self.line.until) - x, 2), SLIMMEST)
-
-
-def chosen(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Those that are drawn and those that are only counted: trouble first, then what took longest; each in its order."""
-    if len(rows) <= MOST_ROWS:
-        return list(rows), []
-    ranks = {Outcome.FAILED: 0, Outcome.RUNNING: 1, Outcome.UNSEEN: 2, Outcome.SUCCEEDED: 3}
-
-    def rank(place: int) -> tuple[int, float]:
-        row = rows[place]
-        return ranks[row.outcome], -(row.ended - row.began).total_seconds() if row.ended else 0.0
-
-    drawn = set(sorted(range(len(rows)), key=rank)[:MOST_ROWS])
-    return [row for place, row in enumerate(rows) if place in drawn], [
-        row for place, row in enumerate(rows) if place not in drawn
-    ]

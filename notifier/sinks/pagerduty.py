@@ -94,8 +94,8 @@ class Sink:
         Raises:
             DeliveryError: Not all of it was confirmed. All but change events may be told again without harm.
         """
-        # A test, a drill or a replay has keys of its own and touches no real incident.
-        held = set() if last is None or message.mark else {name for name in last.fields.get("open", "").split(",") if name}
+        alone = last is None or message.mark == TEST
+        held = set() if last is None or alone else {name for name in last.fields.get("open", "").split(",") if name}
         quiet = True
         for action, condition in list(self._steps(message.event, held)):
             await self._enqueue("/v2/enqueue", self._alert(message, action, condition))
@@ -106,7 +106,7 @@ class Sink:
                 held.discard(condition)
         if quiet or message.event.kind is Kind.TASK_SUCCEEDED:
             await self._enqueue("/v2/change/enqueue", self._change(message))
-        return Receipt({"open": ",".join(sorted(held))} if not message.mark else {})
+        return Receipt({} if message.mark == TEST else {"open": ",".join(sorted(held))})
 
     def _steps(self, event: Event, held: set[str]) -> Iterator[tuple[Action, str]]:
         for condition in ENDS.get(event.kind, ()):
@@ -160,9 +160,19 @@ class Sink:
             raise error
 
 
+TEST = "TEST"
+"""The mark of messages that belong to no story."""
+
+
 def dedup_key(message: Message, condition: str) -> str:
-    """What PagerDuty knows a condition by: the same for a task (or a cluster) and condition, for good. At most 255 characters."""
-    about = message.event.thread if message.mark is None else f"{message.mark}/{message.id}"
+    """What PagerDuty knows a condition by: the same for a task (or a cluster) and condition, for good. At most 255 characters.
+
+    A test, a drill or a replay has keys of its own and touches no real incident. Each test opens a new one; a drill and a replay
+    resolve what they opened.
+    """
+    about = message.event.thread
+    if message.mark is not None:
+        about = f"{message.mark}/{message.id if message.mark == TEST else about}"
     return f"css-{sha256(about.encode('utf-8', 'replace')).hexdigest()[:40]}-{condition}"
 
 

@@ -24,8 +24,17 @@ BUILT_IN = "built in"
 _NO_SINKS = frozenset(
     {
         *("contract", "registry", "conformance", "posting", "pace", "desk"),
-        *("email_letter", "email_words", "smtp"),
-        *("slack_blocks", "slack_board", "slack_calls", "slack_card", "slack_channel", "slack_socket", "slack_talk"),
+        *("email_letter", "email_report", "email_words", "smtp"),
+        *(
+            "slack_blocks",
+            "slack_board",
+            "slack_calls",
+            "slack_card",
+            "slack_channel",
+            "slack_files",
+            "slack_socket",
+            "slack_talk",
+        ),
     }
 )
 """What lies beside the sinks and is none."""

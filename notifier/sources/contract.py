@@ -14,10 +14,12 @@ class Answer:
         body: The bytes of the first page as they came (decompressed); kept so that the next answer can be compared before it
             is parsed.
         snapshot: What it says, or None where ``body`` is byte for byte the one that the caller had already: nothing is new.
+        pages: The bytes of every page, where ``body`` is not all of the answer.
     """
 
     body: bytes
     snapshot: Snapshot | None
+    pages: tuple[bytes, ...] = ()
 
 
 class Source(Protocol):

@@ -83,7 +83,7 @@ class HuaweiCss:
                 listing = await walk(target.url, page, self._turn, MAX_TASKS)
         except TimeoutError:
             raise FetchError(FetchReason.TIMEOUT, f"the pages of the list took longer than {self._walk_time:g} s") from None
-        return Answer(listing.body, _snapshot(cluster, action, listing.items, partial=not listing.complete))
+        return Answer(listing.body, _snapshot(cluster, action, listing.items, partial=not listing.complete), listing.pages)
 
     def _new_target(self, cluster_id: str, action: Action) -> "_Target":
         if len(self._targets) >= _MOST_TARGETS:

@@ -37,11 +37,12 @@ class Sheet(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A list as it was read: its first page's bytes, its items by id, and whether all of them are there."""
+    """A list as it was read: its first page's bytes, its items by id, whether all of them are there, the bytes of every page."""
 
     body: bytes
     items: Mapping[str, T]
     complete: bool
+    pages: tuple[bytes, ...] = ()
 
 
 async def walk(url: URL, first: Sheet[T], turn: Callable[[URL], Awaitable[Sheet[T]]], most: int) -> Listing[T]:
@@ -54,18 +55,26 @@ async def walk(url: URL, first: Sheet[T], turn: Callable[[URL], Awaitable[Sheet[
         most: Items after which nothing more is asked for.
     """
     seen: dict[str, T] = {}
+    every: list[bytes] = []
     for attempt in range(MAX_WALKS):
         if attempt:
             first = await turn(url)
-        found, shifted = await _rest(url, first, turn, most)
+        pages = [first.body]
+        found, shifted = await _rest(url, first, turn, most, pages)
         seen |= found
+        every += pages
         if not shifted:
-            return Listing(first.body, found, complete=len(found) >= (first.total or 0))
-    return Listing(first.body, seen, complete=False)
+            return Listing(first.body, found, len(found) >= (first.total or 0), tuple(pages))
+    return Listing(first.body, seen, complete=False, pages=tuple(every))
 
 
-async def _rest(url: URL, first: Sheet[T], turn: Callable[[URL], Awaitable[Sheet[T]]], most: int) -> tuple[dict[str, T], bool]:
-    """The items of the first page and of those behind it, and whether the list shifted so that they do not fit together."""
+async def _rest(
+    url: URL, first: Sheet[T], turn: Callable[[URL], Awaitable[Sheet[T]]], most: int, pages: list[bytes]
+) -> tuple[dict[str, T], bool]:
+    """The items of the first page and of those behind it, and whether the list shifted so that they do not fit together.
+
+    The bytes of each further page go to ``pages``.
+    """
     found = dict(first.items)
     total = first.total or 0
     names = iter(OFFSETS)
@@ -74,6 +83,7 @@ async def _rest(url: URL, first: Sheet[T], turn: Callable[[URL], Awaitable[Sheet
         if len(found) >= min(total, most):
             break
         page = await turn(url.update_query({name: len(found) + 1}))
+        pages.append(page.body)
         if page.total is not None and page.total != total:
             return found, True
         fresh = {key: item for key, item in page.items.items() if key not in found}

@@ -166,4 +166,6 @@ def _delivery_row(row: Any) -> DeliveryRow:
         reason=row.reason,
         detail=row.detail,
         reminder=row.reminder,
+        ready_at=moment(row.ready_at),
+        along=row.batch if row.batch != row.id else None,
     )

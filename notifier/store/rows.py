@@ -130,7 +130,10 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery for people to look at. ``reminder``: 0 for news, n for the n-th reminder of it."""
+    """A delivery for people to look at. ``reminder``: 0 for news, n for the n-th reminder of it.
+
+    ``ready_at`` is until when it was held, ``created_at`` where it was not; ``along`` the delivery whose message tells it too.
+    """
 
     id: str
     event: str
@@ -145,3 +148,5 @@ class DeliveryRow:
     reason: str | None
     detail: str | None
     reminder: int = 0
+    ready_at: datetime | None = None
+    along: str | None = None

@@ -3,13 +3,17 @@
 from notifier.store.catalogue import Catalogue
 from notifier.store.conditions import Conditions
 from notifier.store.discoveries import Discoveries
+from notifier.store.dossiers import Dossiers
 from notifier.store.history import Histories
 from notifier.store.inquiries import Inquiries
 from notifier.store.keepsakes import Keepsakes
 from notifier.store.silences import Silences
 from notifier.store.sinks import Sinks
+from notifier.store.stories import Stories
 from notifier.store.vitals import Vitals
 
 
-class Transaction(Conditions, Histories, Sinks, Silences, Inquiries, Catalogue, Keepsakes, Discoveries, Vitals):
+class Transaction(
+    Conditions, Histories, Sinks, Silences, Inquiries, Catalogue, Keepsakes, Discoveries, Vitals, Dossiers, Stories
+):
     """All that can be done with the store. Moments are seconds since 1970; PostgreSQL judges leases by its own clock."""

@@ -1,5 +1,6 @@
 """What ``/api/v1`` answers: one frozen model an operation, made of the shapes. Lists say how to go on."""
 
+from notifier.domain.dossier import Dossier
 from notifier.web.shapes import (
     AccuracyShape,
     ClusterShape,
@@ -38,6 +39,12 @@ class OneTask(Shape):
     task: TaskOfCluster
     events: tuple[PlacedEvent, ...]
     next: int | None
+
+
+class Reports(Shape):
+    """All that is kept of each task that was meant: what reports are made of."""
+
+    report: tuple[Dossier, ...]
 
 
 class Events(Shape):

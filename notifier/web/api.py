@@ -1,5 +1,6 @@
 """The REST API: each operation from what is asked to what is answered. HTTP itself is `operations`'."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,12 +24,14 @@ from notifier.web.questions import (
     AboutDeliveries,
     AboutEvent,
     AboutEvents,
+    AboutReport,
     AboutSilences,
     AboutTask,
     AboutTasks,
     Nothing,
 )
-from notifier.web.shapes import AccuracyShape, ClusterShape, DeliveryShape, PlacedEvent, SilenceShape, StoryShape, TaskOfCluster
+from notifier.web.shapes import AccuracyShape, ClusterShape, DeliveryShape, PlacedEvent, SilenceShape, TaskOfCluster
+from notifier.web.stories import story
 from notifier.web.wishes import Expire, Retry, Silencing
 
 Retried = Callable[[frozenset[str]], None]
@@ -52,6 +55,7 @@ class Api:
             Operation("GET", "/api/v1/clusters/{id}", AboutCluster, answers.OneCluster, self.cluster),
             Operation("GET", "/api/v1/tasks", AboutTasks, answers.Tasks, self.tasks),
             Operation("GET", "/api/v1/tasks/{cluster}/{action}/{id}", AboutTask, answers.OneTask, self.task),
+            Operation("GET", "/api/v1/tasks/{id}/report", AboutReport, answers.Reports, self.report),
             Operation("GET", "/api/v1/events", AboutEvents, answers.Events, self.events),
             Operation("GET", "/api/v1/events/{id}/story", AboutEvent, answers.Stories, self.story),
             Operation("GET", "/api/v1/deliveries", AboutDeliveries, answers.Deliveries, self.deliveries),
@@ -115,6 +119,12 @@ class Api:
         more = shown[-1].sequence if len(events) > len(shown) else None
         return answers.OneTask(task=TaskOfCluster.at(row), events=shown, next=more)
 
+    async def report(self, question: AboutReport) -> answers.Reports:
+        """All that is kept of the tasks that `id` may mean; one if it is clear which."""
+        found = await self._store.transact(lambda tx: tx.gathered_named(question.id))
+        # Tens of thousands of events are read here: beside the loop.
+        return await asyncio.to_thread(lambda: answers.Reports(report=tuple(each.dossier() for each in found)))
+
     async def events(self, question: AboutEvents) -> answers.Events:
         """Events that match, oldest first: the newest, or those behind `after`, or those before `before`."""
         following = question.after > 0
@@ -138,11 +148,11 @@ class Api:
         )
 
     async def story(self, question: AboutEvent) -> answers.Stories:
-        """An event and what became of it: every delivery with every attempt."""
-        event, fate = await self._store.transact(lambda tx: (tx.event(question.id), tx.fate(question.id)))
-        if event is None:
+        """An event: why there is one, what was before and after it, and what became of it: every delivery with every attempt."""
+        found = await self._store.transact(lambda tx: story(tx, question.id))
+        if found is None:
             raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
-        return answers.Stories(story=(StoryShape.of(event, fate),))
+        return answers.Stories(story=(found,))
 
     async def deliveries(self, question: AboutDeliveries) -> answers.Deliveries:
         """The newest deliveries that match, oldest first."""

@@ -8,9 +8,12 @@ from urllib.parse import quote
 
 import aiohttp
 
-from notifier.outbound import BodyTooLarge, cause, open_session, read_capped
+from notifier.outbound import MAX_BODY, BodyTooLarge, cause, open_session, read_capped
 
 Rows = list[dict[str, Any]]
+
+LARGEST_REPORT = 256 * 1024 * 1024
+"""Bytes that all that is kept of a task may take: of hundreds of nodes there are tens of thousands of events."""
 
 
 class RemoteError(Exception):
@@ -86,6 +89,10 @@ class Remote:
         """How far off the forecasts were, as `shapes.accuracy_json`. Raises `RemoteError`."""
         return await self._ask("GET", "accuracy", "accuracy")
 
+    async def report(self, task: str) -> Rows:
+        """All that is kept of the tasks that a word may mean, as `shapes.dossier_json`. Raises `RemoteError`."""
+        return await self._ask("GET", f"tasks/{quote(task, safe='')}/report", "report", most=LARGEST_REPORT)
+
     async def silences(self, *, over: bool = False) -> Rows:
         """The silences that hold or will, with ``over`` all, as `shapes.silence_json`. Raises `RemoteError`."""
         return await self._ask("GET", "silences", "silences", params={"all": "true"} if over else {})
@@ -101,15 +108,15 @@ class Remote:
     async def _rows(self, what: str, query: Mapping[str, str | None]) -> Rows:
         return await self._ask("GET", what, what, params={name: value for name, value in query.items() if value is not None})
 
-    async def _ask(self, method: str, path: str, wanted: str, **body: Any) -> list[Any]:
-        return _listed(await self._answer(method, path, **body), wanted, self._url)
+    async def _ask(self, method: str, path: str, wanted: str, *, most: int = MAX_BODY, **body: Any) -> list[Any]:
+        return _listed(await self._answer(method, path, most=most, **body), wanted, self._url)
 
-    async def _answer(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+    async def _answer(self, method: str, path: str, *, most: int = MAX_BODY, **body: Any) -> dict[str, Any]:
         if self._session is None:
             raise RuntimeError("Remote is used outside `async with`.")
         try:
             async with self._session.request(method, f"{self._url}/api/v1/{path}", headers=self._headers, **body) as response:
-                status, text = response.status, await read_capped(response)
+                status, text = response.status, await read_capped(response, most)
         except BodyTooLarge as error:
             raise RemoteError(f"{self._url}: {error}. Ask for less.") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -57,7 +57,7 @@ class Operation(Generic[Q]):
         return web.get(self.path, self._read) if self.method == "GET" else web.post(self.path, self._change)
 
     async def _read(self, request: web.Request) -> web.Response:
-        response = _response(await self.act(self._question(request)))
+        response = await asyncio.to_thread(_response, await self.act(self._question(request)))
         response.etag = ETag(sha256(response.body if isinstance(response.body, bytes) else b"").hexdigest()[:32])
         same = request.if_none_match or ()
         # https://www.rfc-editor.org/rfc/rfc9110#name-if-none-match: compared weakly, and * is whatever there is.

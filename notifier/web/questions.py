@@ -146,6 +146,12 @@ class AboutEvent(Question):
     id: Text = Field(description="The event's id.")
 
 
+class AboutReport(Question):
+    """Which tasks' reports."""
+
+    id: Text = Field(description="A task's id or its beginning, or a cluster's name or id for its newest task.")
+
+
 class AboutSilences(Question):
     """Which silences."""
 

@@ -8,7 +8,7 @@ Long, because it is one contract, and whoever needs it finds it in one place.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -18,6 +18,8 @@ from notifier.domain.model import Action, Event, Kind, Severity, Task
 from notifier.domain.progress import progress
 from notifier.domain.render import Json, payload
 from notifier.domain.silences import Silence
+from notifier.store import codec
+from notifier.store.dossiers import Gathered
 from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow, State, TaskRow
 
 SEVERITIES = tuple(severity.word for severity in Severity)
@@ -152,7 +154,10 @@ class PlacedEvent(EventShape):
 
 
 class DeliveryShape(Shape):
-    """A delivery: which event is owed to which sink, and how far that is. ``reminder``: 0 for news, n for the n-th reminder."""
+    """A delivery: which event is owed to which sink, and how far that is. ``reminder``: 0 for news, n for the n-th.
+
+    ``ready_at`` is until when it was held; ``along`` the delivery whose message tells it too.
+    """
 
     id: str
     event: str
@@ -167,6 +172,8 @@ class DeliveryShape(Shape):
     reason: str | None
     detail: str | None
     reminder: int
+    ready_at: datetime | None
+    along: str | None
 
 
 class TryShape(Shape):
@@ -179,28 +186,42 @@ class TryShape(Shape):
     detail: str | None
 
 
-class TriedDelivery(DeliveryShape):
-    """A delivery with every attempt at it."""
+class NearEvent(Shape):
+    """Another event, in brief."""
 
-    tries: tuple[TryShape, ...]
+    id: str
+    kind: Kind
+    sequence: int
+    observed_at: datetime
+    summary: str
 
     @classmethod
-    def told(cls, row: DeliveryRow, tries: Sequence[AttemptRow]) -> Self:
+    def of(cls, event: Event | None) -> Self | None:
+        """The same, for an answer."""
+        return None if event is None else cls(**{name: payload(event)[name] for name in cls.model_fields})
+
+
+class TriedDelivery(DeliveryShape):
+    """A delivery with every attempt at it. ``told_with``: what the message is about that tells it too."""
+
+    tries: tuple[TryShape, ...]
+    told_with: NearEvent | None
+
+    @classmethod
+    def told(cls, row: DeliveryRow, tries: Sequence[AttemptRow], leader: Event | None) -> Self:
         """The row and its attempts, for an answer."""
         found = tuple(TryShape.model_validate(each) for each in tries)
-        return cls(**dict(DeliveryShape.model_validate(row)), tries=found)
+        return cls(**dict(DeliveryShape.model_validate(row)), tries=found, told_with=NearEvent.of(leader))
 
 
 class StoryShape(Shape):
-    """An event and what became of it: every delivery with every attempt."""
+    """An event: by which ``rule`` there is one, its neighbours, and what became of it: every delivery with every attempt."""
 
     event: EventShape
     deliveries: tuple[TriedDelivery, ...]
-
-    @classmethod
-    def of(cls, event: Event, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptRow]]]) -> Self:
-        """The same, for an answer."""
-        return cls(event=EventShape.of(event), deliveries=tuple(TriedDelivery.told(row, tries) for row, tries in fate))
+    rule: str
+    before: NearEvent | None
+    after: NearEvent | None
 
 
 class LeftShape(Shape):
@@ -371,9 +392,10 @@ def delivery_json(row: DeliveryRow) -> Json:
     return DeliveryShape.model_validate(row).model_dump(mode="json")
 
 
-def story_json(event: Event, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptRow]]]) -> Json:
-    """An event and what became of it, as the command line prints it."""
-    return StoryShape.of(event, fate).model_dump(mode="json")
+def dossier_json(gathered: Gathered) -> dict[str, Any]:
+    """All that is kept of a task, field by field as `dossier.Dossier` has it: what reports are made of."""
+    shown: dict[str, Any] = codec.dossier.dump_python(gathered.dossier(), mode="json")
+    return shown
 
 
 def silence_json(silence: Silence, now: datetime) -> Json:

@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "report"))  # Its stories are to
 
 from timeline_stories import Story, at, failed_and_retried, under_way
 
-LAWS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LAWS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 NOW = at(300)
 
 
@@ -99,6 +99,14 @@ def test_the_end_of_a_stage_that_nobody_saw_is_where_the_next_begins() -> None:
     assert said(laid_out(story).rows[0]) == ["0 1-9 unseen", "1 9-12 unseen"]
 
 
+def test_a_stall_of_a_stage_is_no_end_of_it() -> None:
+    story = Story().begin().tell(Kind.STAGE_STARTED, 1, "node-a", stage=(0, 1, None))
+    story.tell(Kind.TASK_STALLED, 60, "node-a", stage=(0, 1, None)).tell(Kind.TASK_STALLED, 70, "node-b", stage=(0, 1, None))
+    line = laid_out(story)
+    assert [said(row) for row in line.rows] == [["0 1- running"]]
+    assert [(span.began, span.detail) for span in line.stalls] == [(at(60), "stage 0")]
+
+
 def test_a_stage_without_times_lies_where_it_was_seen() -> None:
     story = Story().begin().tell(Kind.NODE_STARTED, 1, "node-a")
     story.tell(Kind.STAGE_STARTED, 2, "node-a", stage=(0, None, None))
@@ -148,6 +156,12 @@ def test_a_failure_without_a_failed_stage_is_said_of_the_node_or_the_task(kind: 
     assert [failure.node for failure in of_node.failures] == ["node-a"]
     assert of_node.rows[0].outcome is outcome
     assert of_node.outcome is outcome
+
+
+def test_a_reason_that_is_given_only_once_the_task_has_failed_is_told_of_the_stage() -> None:
+    story = Story().begin().tell(Kind.STAGE_FAILED, 5, "node-a", stage=(0, 1, 5)).tell(Kind.TASK_FAILED, 6, message="quota")
+    story.tell(Kind.TASK_RETRIED, 10).tell(Kind.TASK_FAILED, 20, message="another")
+    assert [(failure.node, failure.message) for failure in laid_out(story).failures] == [("node-a", "quota"), (None, "another")]
 
 
 def test_two_nodes_of_a_batch_fail_each_for_itself() -> None:

@@ -17,8 +17,9 @@ from notifier.domain.node_rows import Bar, Outcome, Row
 from notifier.domain.timeline import Timeline, timeline
 from notifier.domain.words import Words
 from notifier.report.axis import Axis
+from notifier.report.choice import MOST_ROWS, chosen
 from notifier.report.pen import INKS, fitted, stylesheet, wide
-from notifier.report.picture import MOST_ROWS, chosen, picture
+from notifier.report.picture import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -70,6 +71,7 @@ def test_a_failed_and_retried_upgrade_shows_all_that_happened() -> None:
 def test_a_task_under_way_shows_now_what_is_expected_and_what_nobody_saw() -> None:
     svg = drawn(laid_out(under_way(), 40))
     assert {"now", "before the watch began", "stages not seen"} <= set(texts(svg))
+    assert "30 min" not in texts(svg), "how long the node took that was done before nobody knows"
     assert {"tl-now", "tl-eta", "tl-running"} <= inks(svg)
     assert not {"tl-failed", "tl-retry"} & inks(svg)
 

@@ -16,6 +16,7 @@ from sink_receivers import Hook, hook
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Kind
+from notifier.domain.rehearsal import set_apart
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks.contract import Surroundings
@@ -146,6 +147,19 @@ async def test_a_test_touches_no_real_incident() -> None:
     assert receipt.fields == {}
     assert said(receiver)[1] == ("change", "")
     assert json.loads(receiver.posts[2].body)["payload"]["severity"] == "info"
+
+
+async def test_a_drill_resolves_what_it_opened_and_nothing_else() -> None:
+    real, last = sample(Kind.TASK_FAILED, mark=None), None
+    async with duty() as (sink, receiver):
+        for kind in (Kind.TASK_FAILED, Kind.TASK_RETRIED, Kind.TASK_SUCCEEDED):
+            event = set_apart(sample(kind).event, "DRILL", "r1")
+            last = await sink.send(replace(sample(kind), event=event, id=event.id, mark="DRILL"), last)
+    assert said(receiver) == [("trigger", "failure"), ("acknowledge", "failure"), ("resolve", "failure"), ("change", "")]
+    keys = {json.loads(post.body).get("dedup_key") for post in receiver.posts} - {None}
+    assert len(keys) == 1
+    assert dedup_key(real, "failure") not in keys
+    assert json.loads(receiver.posts[0].body)["payload"]["severity"] == "info"
 
 
 async def test_what_is_too_large_is_told_without_its_details() -> None:
