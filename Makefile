@@ -20,6 +20,7 @@ fix: install
 
 bench: install
 	$(PY) tests/benchmarks/poll.py && $(PY) tests/benchmarks/replicas.py
+	$(PY) tests/benchmarks/page.py
 
 chaos: install
 	$(PY) tests/chaos/chaos.py

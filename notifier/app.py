@@ -13,45 +13,35 @@ import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import Self, cast
+from typing import Self
 
-import aiohttp
-from pydantic import BaseModel, SecretStr
-
-from notifier import config, telemetry
-from notifier.config import ProjectSettings, Settings, SinkEntry
-from notifier.domain.holding import Holding, by_itself
-from notifier.domain.plan import Audience
+from notifier import condition, config, metrics, telemetry, tracing
+from notifier.config import Settings
 from notifier.domain.reminders import look_every
-from notifier.engine.budget import Budget
 from notifier.engine.clock import Clock
-from notifier.engine.desk import StoreDesk
-from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
-from notifier.engine.fallback import Fallback
-from notifier.engine.listeners import Listeners
+from notifier.engine.discovery import Discovery
+from notifier.engine.dispatcher import Dispatcher
+from notifier.engine.heartbeat import Heartbeat
 from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.pulse import EVERY, Pulse, Vitals
+from notifier.engine.recording import recordings
 from notifier.engine.reminding import Reminding
 from notifier.engine.shares import LEASE, Seat, Shares
 from notifier.engine.tidying import Tidying
 from notifier.outbound import open_session
+from notifier.outlets import Building
+from notifier.projects import Project
 from notifier.signals import Signals
 from notifier.sinks import registry
-from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
-from notifier.sinks.pace import Paces
-from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
-from notifier.sources.huawei_css import HuaweiCss
+from notifier.sources.recorder import Recordings
 from notifier.sources.regions import endpoint_of
-from notifier.sources.signing import Keys
 from notifier.store.errors import StoreError
 from notifier.store.postgres import listen
 from notifier.store.store import Store
 from notifier.web.health import Health
 from notifier.web.server import Web
-from notifier.wording.overrides import spoken
 from notifier.wording.trial import tried
 
 GRACE = 6.0
@@ -59,8 +49,8 @@ GRACE = 6.0
 
 HOURLY = 3600.0
 
-SILENT = 3
-"""Idle intervals without a good poll, and seconds without a turn of the clock, after which that is said."""
+TICK = 1.0
+"""Seconds within which the clock ticks, at the most."""
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -78,15 +68,6 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def endpoint(project: ProjectSettings) -> str:
-    """Where a project's API is: given, or known from the region.
-
-    Raises:
-        UnknownRegionError: Neither.
-    """
-    return project.endpoint or endpoint_of(project.region)
-
-
 @dataclass
 class Crew:
     """Everything built from one configuration; ``async with`` it to have it at work."""
@@ -95,6 +76,10 @@ class Crew:
     store: Store
     lease: float = LEASE
     """Seconds after which another replica takes over what this one holds, if it falls silent."""
+    recordings: Recordings | None = None
+    """Where the answers of every source are kept, if they are."""
+    refused: str | None = None
+    """Why a later state of the configuration's file is not in use."""
 
     async def __aenter__(self) -> Self:
         await self.build()
@@ -132,51 +117,38 @@ class Crew:
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
         # Never used again, not even by a process of the same number in a container of the same name.
         owner = f"{socket.gethostname()}/{os.getpid()}/{token_hex(3)}"
-        outlets: list[Outlet] = []
-        holdings: dict[str, Holding] = {}
-        fallbacks = {entry.name: entry.fallback for entry in settings.sinks if entry.fallback is not None}
-        audience = Audience(settings.routes, holdings, fallbacks)
-        self.listeners = Listeners()
-        paces, desk, clock = Paces(), StoreDesk(self.store), self.store.now
-        for entry in settings.sinks:
-            around = Surroundings(entry.name, self.session, entry.timeout, spoken(entry), page_of(settings), paces, desk, clock)
-            sink = await self._open.enter_async_context(build_sink(entry, around))
-            if isinstance(sink, Listening):
-                self.listeners.add(entry.name, sink)
-            fallback = Fallback(entry.name, audience, entry.fallback_after)
-            outlets.append(Outlet(outlet_settings(entry, self.lease), sink, self.store, owner, fallback))
-            patience = sink.patience if isinstance(sink, Patient) else by_itself
-            holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
+        building = Building(settings, self.store, self.session, owner, self.lease)
+        outlets = [await self._open.enter_async_context(building.outlet(entry)) for entry in settings.sinks]
+        audience, self.listeners = building.audience, building.listeners
         self.dispatcher = Dispatcher(outlets)
-        watches = [watch for project in settings.projects for watch in self._watches(project)]
         poll = settings.poll
         cadence = Cadence(active=poll.active, idle=poll.idle, unreachable_after=poll.unreachable_after)
+        projects = [
+            Project(each, self.session, self.metadata, poll, clock=self.store.now, recordings=self.recordings)
+            for each in settings.projects
+        ]
+        watches = [watch for project in projects for watch in project.watches]
         self.poller = Poller(watches, self.store, audience, cadence, self.dispatcher.told)
+        surveys = [survey for project in projects if (survey := project.survey)]
+        self.discovery = Discovery(surveys, self.poller, self.store, audience, self.dispatcher.told)
         seat = Seat(owner, tuple(entry.name for entry in settings.sinks), self.lease)
         self.shares = Shares(seat, self.store, self.poller, lambda: not self.health().problems)
         self.tidying = Tidying(self.store, frozenset(self.dispatcher.outlets))
+        self.ticking = Pulse("the clock", TICK)
+        pulses = [self.ticking, *(outlet.pulse for outlet in outlets)]
+        self.vitals = Vitals(self.store, [entry.name for entry in settings.sinks], pulses)
+        beat = settings.heartbeat
+        self.heartbeat: Heartbeat | None = None
+        if beat is not None:
+            url = beat.url.get_secret_value()
+            self.heartbeat = Heartbeat(self.session, url, beat.every, beat.method, self.vitals.prove)
         self.clock = Clock()
         self.clock.tick(self._tick, self.poller.delay)
         self.clock.every(seat.beat, self.shares.beat)
         self.clock.every(HOURLY, self.tidying.tidy)
+        self.clock.every(EVERY, self.vitals.write)
         if (every := look_every(settings.routes)) is not None:
             self.clock.every(every, Reminding(self.store, audience, self.dispatcher.told).remind)
-
-    def _watches(self, project: ProjectSettings) -> list[Watch]:
-        timeout = self.settings.poll.timeout
-        source = HuaweiCss(
-            self.session,
-            endpoint(project),
-            project.project_id,
-            credentials_of(project, self.metadata),
-            clock=self.store.now,
-            timeout=timeout,
-        )
-        budget = Budget(self.settings.poll.rate)
-        # Four polls without a good answer are a gap in what we saw.
-        patience = 4 * self.settings.poll.active
-        limits = {each.id: each.limits(patience) for each in project.clusters}
-        return [Watch(cluster, source, budget, limits=limits[cluster.id]) for cluster in project.watched]
 
     async def start(self) -> None:
         """Begin to look and to tell.
@@ -184,28 +156,46 @@ class Crew:
         Raises:
             OSError: Nothing can listen where the status page should.
         """
-        self._ticked = asyncio.get_running_loop().time()
+        await self.discovery.recall()
         http = self.settings.http
         self.web: Web | None = None
         if http is not None:
-            token = None if http.token is None else http.token.get_secret_value()
-            self.web = await self._open.enter_async_context(
-                Web(self.store, host=http.host, port=http.port, token=token, health=self.health, retried=self.dispatcher.told)
+            token, read_token = http.tokens
+            page = Web(
+                self.store,
+                host=http.host,
+                port=http.port,
+                token=token,
+                read_token=read_token,
+                health=self.health,
+                retried=self.dispatcher.told,
             )
+            self.web = await self._open.enter_async_context(page)
         # Last of what may fail: who holds clusters must poll them.
         self._open.push_async_callback(self.shares.leave)
         await self.shares.attend()
         await self.tidying.retire()
-        if self.settings.store.startswith("postgresql:"):
+        if not self.store.alone:
             hints = asyncio.create_task(listen(self.settings.store, self.dispatcher.told), name="hints")
             self._open.callback(hints.cancel)
+        await self.vitals.write()
+        most = self.settings.metrics.clusters
+        metrics.fleets(lambda: condition.fleets(self._ours), lambda: condition.singles(self._ours, most))
+        telemetry.sinks_begin(self.dispatcher.outlets)
+        self.vitals.begin()
         self.dispatcher.start()
         self.listeners.start()
         self.clock.start()
+        if self.heartbeat is not None:
+            self.heartbeat.start()
 
     async def stop(self) -> None:
         """Stop looking at once, let what is being told be told, close everything."""
+        if self.heartbeat is not None:
+            await self.heartbeat.stop()
         self.clock.stop()
+        metrics.fleets(tuple)
+        await self.discovery.stop()
         await self.poller.stop()
         await self.listeners.stop()
         await self.shares.leave()
@@ -218,98 +208,36 @@ class Crew:
         return None if self.web is None else self.web.url
 
     async def _tick(self) -> None:
-        self._ticked = asyncio.get_running_loop().time()
+        self.discovery.tick()
         await self.poller.tick()
+        self.ticking.beat()
 
     def health(self) -> Health:
         """Whether the loops make progress, and what is wrong."""
-        late = asyncio.get_running_loop().time() - self._ticked > SILENT
-        problems = ["the clock stands still"] if late else []
-        if self.shares.lapsed:
-            problems.append("the store has not been reached for so long that nothing is polled")
-        now, stale = self.store.now(), self.settings.poll.idle * SILENT
-        ours = [watch for watch in self.poller.watches if self.poller.holds(watch)]
-        details = [
-            f"{watch.cluster.name}: no good answer {_since(watch.polled_at)}"
-            for watch in ours
-            if watch.failures and (watch.polled_at is None or (now - watch.polled_at).total_seconds() > stale)
-        ]
-        if details:
-            problems.append(f"{len(details)} of {len(ours)} clusters cannot be polled")
-        problems += [
-            f"sink {name} is paused: {outlet.state.reason}"
-            for name, outlet in self.dispatcher.outlets.items()
-            if outlet.state.paused
-        ]
-        if (refusal := self.store.refusal) is not None and asyncio.get_running_loop().time() - refusal[0] <= stale:
-            problems.append(f"the store refuses what it is given: {refusal[1].words}")
-        return Health(alive=not late, problems=tuple(problems), details=tuple(details))
+        return condition.health(
+            self.vitals,
+            self._ours,
+            self.discovery.surveys,
+            self.dispatcher.outlets,
+            idle=self.settings.poll.idle,
+            refused=self.refused,
+            lapsed=self.shares.lapsed,
+        )
+
+    @property
+    def _ours(self) -> list[Watch]:
+        """The clusters that this replica polls."""
+        return [watch for watch in self.poller.watches if self.poller.holds(watch)]
 
 
-def _since(moment: datetime | None) -> str:
-    return "since the start" if moment is None else f"since {moment:%Y-%m-%d %H:%M:%S} UTC"
+async def run(path: Path, record: Path | None = None, *, redact_names: bool = False, lease: float = LEASE) -> None:
+    """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 
-
-def page_of(settings: Settings) -> str | None:
-    """Where people reach the status page, if the configuration says so."""
-    return None if settings.http is None else settings.http.url
-
-
-def build_sink(entry: SinkEntry, surroundings: Surroundings) -> Sink:
-    """The sink that an entry of the configuration describes."""
-    kind = registry.load(entry.type)
-    settings = cast("SinkSettings", entry.settings)  # Validated by this very type.
-    return kind.sink(settings, surroundings)
-
-
-def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
-    """How a sink is served."""
-    return OutletSettings(
-        name=entry.name,
-        timeout=entry.timeout,
-        concurrency=entry.concurrency,
-        rate=entry.rate,
-        policy=entry.policy,
-        fingerprint=fingerprint(entry.type, entry.settings),
-        lease=lease,
-        words=spoken(entry),
-    )
-
-
-def fingerprint(kind: str, settings: BaseModel) -> str:
-    """Changes whenever a sink's settings do, secrets included, and tells nothing of them."""
-    return sha256(repr((kind, sorted(_plain(settings.model_dump()).items()))).encode()).hexdigest()
-
-
-def _plain(values: Mapping[str, object]) -> dict[str, object]:
-    plain: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, SecretStr):
-            plain[key] = value.get_secret_value()
-        elif isinstance(value, dict):
-            plain[key] = sorted(_plain(value).items())
-        elif isinstance(value, (list, tuple)):
-            plain[key] = [_plain({"": item})[""] for item in value]
-        else:
-            plain[key] = value
-    return plain
-
-
-def credentials_of(project: ProjectSettings, session: aiohttp.ClientSession) -> Credentials:
-    """Where a project's keys come from. ``session`` may reach the metadata service, and is used for nothing else."""
-    given = project.credentials
-    if given.token is not None:
-        return Given(Token(given.token.get_secret_value()))
-    if given.access_key is not None and given.secret_key is not None:
-        token = None if given.security_token is None else given.security_token.get_secret_value()
-        return Given(Keys(given.access_key.get_secret_value(), given.secret_key.get_secret_value(), token))
-    if given.origin == "profile":
-        return FromProfile(None if given.profile_path is None else Path(given.profile_path))
-    return FromMetadata(session) if given.origin == "metadata" else FromEnvironment()
-
-
-async def run(path: Path, *, lease: float = LEASE) -> None:
-    """Watch and tell until SIGTERM or SIGINT; SIGHUP reads the configuration again. ``lease``: see `Crew`.
+    Args:
+        path: The configuration.
+        record: A folder to keep all answers in.
+        redact_names: Whether names are replaced there.
+        lease: See `Crew`.
 
     Raises:
         ConfigError, StoreError, OSError: It could not start.
@@ -317,21 +245,39 @@ async def run(path: Path, *, lease: float = LEASE) -> None:
     """
     settings = load(path)
     telemetry.configure(settings.log.format, settings.log.level)
+    _trace(settings)
     store = Store(settings.store).open()
     try:
-        signals = Signals()
-        store.on_damage = signals.damaged
-        crew = await Crew(settings, store, lease).__aenter__()
-        telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
-        try:
-            while await signals.next() == signal.SIGHUP:
-                crew = await _reload(path, crew, store)
-            telemetry.phase("app.stopping", "stopping")
-        finally:
-            await crew.stop()
+        with recordings(record, names=redact_names) as kept:
+            await _watch(path, settings, store, kept, lease)
     finally:
         store.close()
+        tracing.end()
     telemetry.phase("app.stopped", "stopped")
+
+
+async def _watch(path: Path, settings: Settings, store: Store, kept: Recordings | None, lease: float) -> None:
+    signals = Signals()
+    store.on_damage = signals.damaged
+    crew = await Crew(settings, store, lease, kept).__aenter__()
+    telemetry.phase("app.started", "watching", clusters=len(crew.poller.watches), page=crew.page)
+    try:
+        while await signals.next() == signal.SIGHUP:
+            crew = await _reload(path, crew, store)
+        telemetry.phase("app.stopping", "stopping")
+    finally:
+        await crew.stop()
+
+
+def _trace(settings: Settings) -> None:
+    """Trace, if that is wanted and can be done; that it cannot is no reason not to watch."""
+    endpoint = None if settings.tracing is None else settings.tracing.endpoint
+    if not tracing.wanted(endpoint, os.environ):
+        return
+    if tracing.installed():
+        tracing.begin(endpoint, os.environ)
+    else:
+        telemetry.phase("tracing.missing", "no traces: they need the extra otel, pip install 'css-upgrade-notifier[otel]'")
 
 
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
@@ -340,9 +286,10 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         settings = await asyncio.to_thread(load, path)  # Templates are tried in another process, which takes its time.
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
-        fresh = await Crew(settings, store, crew.lease).build()
+        fresh = await Crew(settings, store, crew.lease, crew.recordings).build()
     except (config.ConfigError, StoreError, OSError, ValueError) as error:
         telemetry.reloaded(str(error))
+        crew.refused = str(error)
         return crew
     await crew.stop()
     try:
@@ -351,7 +298,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store, crew.lease).__aenter__()
+        return await Crew(crew.settings, store, crew.lease, crew.recordings, refused=str(error)).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh

@@ -11,7 +11,16 @@ from typing import Any
 
 import click
 
-from notifier import __version__, cli_accuracy, cli_people, cli_replicas, cli_sinks
+from notifier import (
+    __version__,
+    cli_accuracy,
+    cli_people,
+    cli_replay,
+    cli_replicas,
+    cli_report,
+    cli_sinks,
+    cli_watch,
+)
 from notifier.cli_options import CONFIG, FAILED, JSON, LIMIT, WRONG, fail, guarded, show, wait
 
 
@@ -23,12 +32,16 @@ def main() -> None:
 
 @main.command()
 @CONFIG
+@click.option("--record", type=click.Path(file_okay=False, path_type=Path), help="Keep what the API answers in this folder.")
+@cli_replay.NAMES
 @guarded
-def run(path: Path) -> None:
+def run(path: Path, record: Path | None, redact: str | None) -> None:
     """Watch and tell until stopped. SIGHUP reads the configuration again."""
     from notifier import app
 
-    wait(app.run(path))
+    if redact and record is None:
+        fail("--redact says how to record: add --record DIR", WRONG)
+    wait(app.run(path, record, redact_names=redact == "names"))
 
 
 @main.command()
@@ -55,7 +68,9 @@ def check(path: Path, *, online: bool) -> None:
     for warning in settings.warnings:
         click.echo(f"warning: {warning}", err=True)
     clusters = sum(len(project.clusters) for project in settings.projects)
-    click.echo(f"{path} is good: {clusters} clusters, {len(settings.sinks)} sinks, {len(settings.routes)} routes.")
+    listing = sum(project.discover is not None for project in settings.projects)
+    listed = f" and those that {listing} {'project lists' if listing == 1 else 'projects list'}" if listing else ""
+    click.echo(f"{path} is good: {clusters} clusters{listed}, {len(settings.sinks)} sinks, {len(settings.routes)} routes.")
     if online:
         from notifier import once
         from notifier.domain.errors import FetchError
@@ -232,6 +247,12 @@ main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)
 main.add_command(cli_replicas.replicas)
 main.add_command(cli_sinks.sinks)
+main.add_command(cli_watch.status)
+main.add_command(cli_watch.watch)
+main.add_command(cli_report.report)
+main.add_command(cli_replay.record)
+main.add_command(cli_replay.replay)
+main.add_command(cli_replay.drill)
 
 
 _OUTCOMES = {

@@ -36,8 +36,17 @@ def explain(path: Path, event: str, *, as_json: bool) -> None:
     click.echo(f"{said['time']}  {said['severity']}  {said['cluster']['name']}  {said['summary']}")
     how = "was seen" if said["observed"] else "follows from what was seen later"
     click.echo(f"It {how} at {said['observed_at']}; number {said['sequence']} of its {_thread(said)}.")
+    click.echo(f"Why: {story['rule']}.")
+    for near, where in ((story["before"], "Before"), (story["after"], "After")):
+        if near:
+            click.echo(f"{where} it: number {near['sequence']}, {near['kind']}, seen at {near['observed_at']}: {near['summary']}")
+    if not story["before"]:
+        click.echo(f"Before it: nothing; it is the first that is known of its {_thread(said)}.")
+    quiet = {sink.name: sink.quiet for sink in settings.sinks}
     for row in story["deliveries"]:
         click.echo(_fate(row))
+        for remark in inquiry.holds(row, quiet.get(row["sink"])):
+            click.echo(f"    {remark}")
         for attempt in row["tries"]:
             detail = f": {attempt['reason'] or ''} {attempt['detail'] or ''}".rstrip(": ")
             click.echo(f"    try {attempt['number']} at {attempt['ended_at']}: {attempt['outcome']}{detail}")

@@ -1,13 +1,16 @@
 """Who is told of what, and why not: the routes of a configuration asked about an event."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from notifier.config import Settings
-from notifier.domain.model import OURS, Action, Cluster, Event, Kind, Nodes, TaskFacts
+from notifier.config import ProjectSettings, Settings
+from notifier.domain.holding import Quiet
+from notifier.domain.model import OURS, Action, Cluster, Event, Kind, Nodes, Severity, TaskFacts
+from notifier.domain.routing import Matcher, SeverityRange
 from notifier.domain.samples import sample
+from notifier.domain.silences import Silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,28 @@ def why_not(answers: list[Answer], sink: str) -> str | None:
     return "; ".join(f"route {answer.number}: {answer.refusal}" for answer in naming)
 
 
+def holds(row: Mapping[str, Any], quiet: Quiet | None) -> Iterator[str]:
+    """What held a delivery back, and which message it was told in, in words."""
+    owed_at, ready_at = (datetime.fromisoformat(row[name]) for name in ("created_at", "ready_at"))
+    if ready_at > owed_at and row["state"] != "silenced":
+        until = quiet.until(owed_at) if quiet is not None else None
+        by = (
+            "quiet hours"
+            if until is not None and until >= ready_at
+            else "to be told with what follows (digest, or the sink's own)"
+        )
+        yield f"held until {row['ready_at']}: {by}, unless something urgent came first"
+    if (leader := row["told_with"]) is not None:
+        yield f"told in one message with number {leader['sequence']}, {leader['kind']} ({leader['id']})"
+
+
 def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action | None) -> Event:
     """An event as it would be told of a cluster of the configuration: the named one, else the first.
 
     Raises:
         LookupError: There is no such cluster.
     """
-    watched = [each for project in settings.projects for each in project.watched]
+    watched = [each for project in settings.projects for each in project.watched or (_listed(project, cluster),)]
     chosen = next((each for each in watched if cluster is None or cluster in {each.name, each.id}), None)
     if chosen is None:
         raise LookupError(f"there is no cluster {cluster!r}; there is {', '.join(each.name for each in watched)}")
@@ -51,6 +69,34 @@ def imagined(settings: Settings, kind: Kind, cluster: str | None, action: Action
     if action is not None and event.task is not None:
         event = replace(event, task=replace(event.task, action=action))
     return event
+
+
+def _listed(project: ProjectSettings, name: str | None) -> Cluster:
+    """A cluster such as the project may list, for one whose clusters are all discovered."""
+    return Cluster("discovered", name or f"a cluster of {project.name}", project.region, project.name, project.project_id)
+
+
+def remembered(row: Mapping[str, Any]) -> Silence:
+    """A silence that was printed."""
+    match = row["match"]
+    lowest, highest = (Severity[word.upper()] for word in match["severity"].split(".."))
+    return Silence(
+        id=row["id"],
+        matcher=Matcher(
+            kind=tuple(match["kind"]),
+            severity=SeverityRange(lowest, highest),
+            labels={name: tuple(globs) for name, globs in match["labels"].items()},
+            cluster=tuple(match["cluster"]),
+            project=tuple(match["project"]),
+            action=tuple(match["action"]),
+        ),
+        starts_at=datetime.fromisoformat(row["starts_at"]),
+        ends_at=datetime.fromisoformat(row["ends_at"]),
+        author=row["author"],
+        reason=row["reason"],
+        task=row["task"],
+        reminders_only=row["reminders_only"],
+    )
 
 
 def recalled(row: Mapping[str, Any]) -> Event:

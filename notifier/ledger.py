@@ -14,7 +14,7 @@ from notifier.domain.accuracy import accuracy
 from notifier.store.errors import StoreBusy
 from notifier.store.rows import State
 from notifier.store.store import Store
-from notifier.web import shapes
+from notifier.web import shapes, stories
 from notifier.web.client import Remote, Rows
 from notifier.web.wishes import Silencing
 
@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 class Ledger(Protocol):
     """What can be asked; rows are as the REST API gives them."""
+
+    async def clusters(self) -> Rows:
+        """Every cluster with its tasks, by name."""
 
     async def events(self, *, cluster: str | None = None, kind: str | None = None, limit: int = 50) -> Rows:
         """The newest events that match, oldest first."""
@@ -38,6 +41,9 @@ class Ledger(Protocol):
 
     async def accuracy(self) -> Rows:
         """How far off the forecasts were, by how much was left."""
+
+    async def report(self, task: str) -> Rows:
+        """All that is kept of the tasks that a person may mean by a word, as `dossier.Dossier`; one if it is clear which."""
 
     async def silences(self, *, over: bool = False) -> Rows:
         """The silences that hold or will, with ``over`` all."""
@@ -58,6 +64,10 @@ class Local:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    async def clusters(self) -> Rows:
+        """See `Ledger`."""
+        return [dict(shapes.cluster_json(row)) for row in await self._store.transact(lambda tx: tx.clusters())]
+
     async def events(self, *, cluster: str | None = None, kind: str | None = None, limit: int = 50) -> Rows:
         """See `Ledger`."""
         rows = await self._store.transact(lambda tx: tx.events(cluster=cluster, kind=kind, limit=limit))
@@ -76,8 +86,12 @@ class Local:
 
     async def story(self, event: str) -> Rows:
         """See `Ledger`."""
-        found, fate = await self._store.transact(lambda tx: (tx.event(event), tx.fate(event)))
-        return [] if found is None else [dict(shapes.story_json(found, fate))]
+        found = await self._store.transact(lambda tx: stories.story(tx, event))
+        return [] if found is None else [found.model_dump(mode="json")]
+
+    async def report(self, task: str) -> Rows:
+        """See `Ledger`."""
+        return [shapes.dossier_json(each) for each in await self._store.transact(lambda tx: tx.gathered_named(task))]
 
     async def accuracy(self) -> Rows:
         """See `Ledger`."""
@@ -105,7 +119,8 @@ class Local:
     async def replicas(self) -> Rows:
         """See `Ledger`."""
         now = self._store.now().timestamp()
-        return [dict(shapes.replica_json(row)) for row in await self._store.transact(lambda tx: tx.replicas(now))]
+        found = await self._store.transact(lambda tx: tx.replicas(now))
+        return [shapes.ReplicaShape.of(row).model_dump(mode="json") for row in found]
 
 
 async def read(path: Path, question: Callable[[Ledger], Awaitable[T]]) -> T:

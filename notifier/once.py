@@ -6,7 +6,6 @@ from secrets import token_hex
 
 import aiohttp
 
-from notifier.app import build_sink, credentials_of, endpoint, page_of
 from notifier.config import Settings, SinkEntry
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, FetchError, Outcome
@@ -18,9 +17,10 @@ from notifier.domain.routing import sinks_of
 from notifier.domain.samples import samples
 from notifier.engine.budget import Budget
 from notifier.outbound import open_session
+from notifier.outlets import build_sink, page_of
+from notifier.projects import Project
 from notifier.sinks.contract import Checkable, Sink, Surroundings
 from notifier.sources.contract import Source
-from notifier.sources.huawei_css import HuaweiCss
 from notifier.wording.overrides import spoken
 
 
@@ -51,11 +51,14 @@ async def look_at_all(settings: Settings) -> list[tuple[Cluster, Known | FetchEr
     found: list[tuple[Cluster, Known | FetchError]] = []
     async with open_session(total=settings.poll.timeout) as session, open_session(allow_metadata=True) as metadata:
         for project in settings.projects:
-            source = HuaweiCss(
-                session, endpoint(project), project.project_id, credentials_of(project, metadata), timeout=settings.poll.timeout
-            )
-            budget = Budget(settings.poll.rate)
-            found += await asyncio.gather(*(_look(source, budget, cluster) for cluster in project.watched))
+            asked = Project(project, session, metadata, settings.poll)
+            try:
+                clusters = await asked.clusters()
+            except FetchError as error:
+                listing = Cluster("", f"the clusters of {project.name}", project.region, project.name, project.project_id)
+                found.append((listing, error))
+                clusters = list(project.watched)
+            found += await asyncio.gather(*(_look(asked.source, asked.budget, cluster) for cluster in clusters))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 
 from notifier.store.errors import StoreDamaged
 
@@ -29,3 +30,10 @@ class Signals:
         if isinstance(found, StoreDamaged):
             raise found
         return found
+
+    async def stopped(self, seconds: float | None) -> None:
+        """Wait until somebody wants us to stop, or for so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while await self.next() == signal.SIGHUP:
+                    pass

@@ -6,16 +6,31 @@ functions may hold a secret.
 
 import logging
 import sys
-from typing import Literal, TextIO
+from collections.abc import Iterable
+from typing import Literal, Protocol, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import Counter, Gauge, Histogram
 
-registry = CollectorRegistry()
+from notifier import metrics as measures
+
+registry = measures.registry
 
 _polls = Counter("notifier_polls", "Polls by outcome: changed, unchanged, or why they failed.", ["outcome"], registry=registry)
+_discoveries = Counter(
+    "notifier_discoveries",
+    "Looks at a list of clusters by outcome: changed, unchanged, or why they failed.",
+    ["outcome"],
+    registry=registry,
+)
 _oddities = Counter(
     "notifier_answer_oddities", "Answers that were odd: stale, unknown status, unknown field.", ["what"], registry=registry
+)
+_drift = Counter(
+    "notifier_schema_drift",
+    "What answers held that this program does not know: field, task_status, stage_status, no_id.",
+    ["kind"],
+    registry=registry,
 )
 _events = Counter("notifier_events", "Events by kind.", ["kind"], registry=registry)
 _deliveries = Counter(
@@ -43,6 +58,9 @@ _lag = Histogram(
     registry=registry,
 )
 _reloads = Gauge("notifier_config_last_reload_successful", "1 if the configuration in use is the file's.", registry=registry)
+_heartbeats = Counter(
+    "notifier_heartbeats", "Pings of the dead man's switch: sent, failed, withheld.", ["outcome"], registry=registry
+)
 _store_failures = Counter("notifier_store_failures", "Transactions that the store refused.", registry=registry)
 _held = Gauge("notifier_clusters_held", "Clusters that this replica polls; the others are another's.", registry=registry)
 _fenced = Counter("notifier_fenced", "Writes refused since another replica had taken over.", ["what"], registry=registry)
@@ -51,7 +69,34 @@ _template_failures = Counter(
     "notifier_template_failures", "Templates of a configuration that failed; ours was said.", ["sink", "kind"], registry=registry
 )
 
+_reloads.set(1)  # What is read at the start is the file's.
+
+# Until `configure` is called: with `rich` at hand, the default slowly prints what is around a fault: perhaps secrets.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 log = structlog.get_logger("notifier")
+
+MOST_DRIFT = 500
+"""Unknown things that are logged by name; after that they are only counted."""
+
+_drift_seen: set[tuple[str, str]] = set()
+
+
+class Drifted(Protocol):
+    """Something of an answer that is not known: in what way, and its name."""
+
+    @property
+    def kind(self) -> str:
+        """One of a few words."""
+
+    @property
+    def name(self) -> str:
+        """As it was sent."""
+
 
 CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
     code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
@@ -79,7 +124,10 @@ def configure(style: Literal["auto", "console", "json"] = "auto", level: str = "
         _tame,
     ]
     last: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty()) if pretty else structlog.processors.JSONRenderer()
+        # What is around the fault may hold secrets, and the default formatter prints it where `rich` happens to be installed.
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if pretty
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -108,7 +156,7 @@ def configure(style: Literal["auto", "console", "json"] = "auto", level: str = "
 
 def metrics() -> bytes:
     """All metrics in Prometheus' text format."""
-    return generate_latest(registry)
+    return measures.exposition()[0]
 
 
 def polled(outcome: str, lateness: float) -> None:
@@ -128,10 +176,30 @@ def poll_failed(cluster: str, reason: str, detail: str) -> None:
     log.warning("poll failed", action="poll.failed", cluster=cluster, reason=reason, detail=detail)
 
 
+def discovered(outcome: Literal["changed", "unchanged"]) -> None:
+    """A project's list of clusters was read."""
+    _discoveries.labels(outcome).inc()
+
+
+def discovery_failed(project: str, reason: str, detail: str) -> None:
+    """A project's list of clusters could not be had; who was watched is watched on."""
+    _discoveries.labels(reason).inc()
+    log.warning("discovery failed", action="discovery.failed", project=project, reason=reason, detail=detail)
+
+
 def answer_odd(cluster: str, what: str, detail: str) -> None:
     """An answer was odd, and was handled."""
     _oddities.labels(what).inc()
     log.info("odd answer", action="answer.odd", cluster=cluster, what=what, detail=detail)
+
+
+def drifted(found: Iterable[Drifted]) -> None:
+    """An answer held what this program does not know; each such thing is logged once."""
+    for each in found:
+        _drift.labels(each.kind).inc()
+        if (each.kind, each.name) not in _drift_seen and len(_drift_seen) < MOST_DRIFT:
+            _drift_seen.add((each.kind, each.name))
+            log.info("unknown in an answer", action="answer.drift", what=each.kind, name=each.name)
 
 
 def event_told(kind: str, cluster: str, event: str, summary: str) -> None:
@@ -195,6 +263,19 @@ def keep_failed(sink: str, detail: str) -> None:
     log.warning("what lasts could not be said again", action="sink.keep_failed", sink=sink, detail=detail)
 
 
+def sinks_begin(sinks: Iterable[str]) -> None:
+    """These are the sinks from now on; one that is left alone is told of when its outlet starts."""
+    _sinks_paused.clear()
+    for sink in sinks:
+        _sinks_paused.labels(sink).set(0)
+
+
+def sink_resumed(sink: str) -> None:
+    """Somebody ended the pause of a sink: it is tried again."""
+    _sinks_paused.labels(sink).set(0)
+    log.info("sink is tried again", action="sink.resumed", sink=sink)
+
+
 def sink_recovered(sink: str) -> None:
     """A sink works again."""
     _sinks_paused.labels(sink).set(0)
@@ -225,6 +306,13 @@ def listening_failed(sink: str, detail: str, wait: float) -> None:
     log.warning("nobody listens", action="sink.deaf", sink=sink, detail=detail, again_in=round(wait))
 
 
+def heartbeat(outcome: Literal["sent", "failed", "withheld"], detail: str) -> None:
+    """The dead man's switch was told that all is well, could not be told, or must not be: that was not proved."""
+    _heartbeats.labels(outcome).inc()
+    say = log.debug if outcome == "sent" else log.warning
+    say(f"heartbeat {outcome}", action=f"heartbeat.{outcome}", detail=detail)
+
+
 def fault(what: str, error: BaseException) -> None:
     """A fault of ours was contained."""
     log.error("internal fault", action="fault", what=what, exc_info=error)
@@ -237,6 +325,16 @@ def reloaded(problem: str | None) -> None:
         log.info("configuration reloaded", action="config.reloaded")
     else:
         log.error("configuration kept: the new one is wrong", action="config.kept", problem=problem)
+
+
+def report_incomplete(detail: str) -> None:
+    """A report goes out without its picture."""
+    log.warning("report without a picture", action="report.incomplete", detail=detail)
+
+
+def recording_failed(detail: str) -> None:
+    """Something is not recorded; the watch goes on."""
+    log.error("recording failed", action="recording.failed", detail=detail)
 
 
 def phase(action: str, message: str, **facts: str | float | None) -> None:

@@ -181,5 +181,5 @@ def unknown_key(key: str, known: Collection[str]) -> tuple[str, str]:
     return f"unknown key {shown!r}", f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(known))}"
 
 
-NOT_YET = frozenset({"discover", "report", "heartbeat", "egress"})
+NOT_YET = frozenset({"egress"})
 """Keys that are planned. To ignore them would be to promise what does not happen."""

@@ -79,6 +79,9 @@ def load(
         routes=_routes(file, sinks),
         http=file.http,
         log=file.log,
+        heartbeat=file.heartbeat,
+        metrics=file.metrics,
+        tracing=file.tracing,
         warnings=tuple(warnings(document, path, file, sinks)),
     )
 
@@ -160,6 +163,7 @@ class _Sinks:
             fallback=served.fallback,
             fallback_after=served.fallback_after,
             said={kind: telling.slots for kind, telling in served.words.items()},
+            report=served.report,
         )
 
     def _kind(self, path: Path, name: Any) -> type[BaseModel] | None:
@@ -211,17 +215,25 @@ def _unique(document: Document) -> None:
     """No project and no cluster twice: the second would be told under the first one's name."""
     names: dict[Any, int] = {}
     clusters: dict[Any, int] = {}
+    discovering: dict[Any, int] = {}
     for number, project in enumerate(items(document.at(("projects",)))):
         keys = entries(project)
         name, project_id = keys.get("name"), keys.get("project_id")
         if isinstance(name, ScalarNode) and names.setdefault(name.value, name.span.line) != name.span.line:
             document.problem(("projects", number, "name"), "another project has this name", f"see line {names[name.value]}")
+        discover = keys.get("discover")
+        if isinstance(discover, MappingNode) and isinstance(project_id, ScalarNode):
+            line = discovering.setdefault(project_id.value, discover.span.line)
+            if line != discover.span.line:
+                path: Path = ("projects", number, "discover")
+                told = "the clusters of this project_id are discovered already"
+                document.problem(path, told, f"see line {line}; its name may be a list")
         for index, cluster in enumerate(items(keys.get("clusters"))):
             node = entries(cluster).get("id")
             if isinstance(node, ScalarNode) and isinstance(project_id, ScalarNode):
                 key = (project_id.value, node.value)
                 if key in clusters:
-                    path: Path = ("projects", number, "clusters", index, "id")
+                    path = ("projects", number, "clusters", index, "id")
                     document.problem(path, "this cluster is watched already", f"see line {clusters[key]}")
                 clusters.setdefault(key, node.span.line)
 

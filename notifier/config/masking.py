@@ -21,6 +21,7 @@ PUBLIC: tuple[tuple[str, ...], ...] = (
     ("projects", "*", "clusters", "*", "name"),
     ("projects", "*", "clusters", "*", "labels"),
     ("projects", "*", "credentials", "from"),
+    ("projects", "*", "discover"),
     ("poll",),
     ("sinks", "*", "type"),
     ("sinks", "*", "timeout"),
@@ -31,6 +32,9 @@ PUBLIC: tuple[tuple[str, ...], ...] = (
     ("routes",),
     ("delivery",),
     ("log",),
+    ("metrics",),
+    ("heartbeat", "every"),
+    ("heartbeat", "method"),
 )
 """Where no secret belongs; what lies below counts too."""
 

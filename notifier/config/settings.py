@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -29,10 +28,11 @@ from notifier.config.fields import (
     SinkName,
     SinkNames,
     StoreUrl,
-    Token,
     Zone,
     redacted,
 )
+from notifier.config.http import HttpSettings
+from notifier.config.operations import DiscoverSettings, HeartbeatSettings, MetricsSettings, TracingSettings
 from notifier.config.part import Part
 from notifier.config.problems import Problem
 from notifier.config.refusals import refused
@@ -93,11 +93,18 @@ class ProjectSettings(Part):
     project_id: Id
     endpoint: Endpoint | None = None
     credentials: CredentialsSettings
-    clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)]
+    clusters: Annotated[tuple[ClusterSettings, ...], Field(min_length=1)] = ()
+    discover: DiscoverSettings | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.clusters and self.discover is None:
+            raise refused("nothing of this project is watched", 'name clusters, or write discover: {name: "*"}')
+        return self
 
     @property
     def watched(self) -> tuple[Cluster, ...]:
-        """The clusters, in the domain's words."""
+        """The clusters that are named here, in the domain's words."""
         return tuple(
             Cluster(each.id, each.name or each.id, self.region, self.name, self.project_id, dict(each.labels))
             for each in self.clusters
@@ -170,6 +177,7 @@ class SinkOptions(Part):
         words: What is said instead of ours, by kind.
         fallback: The sink through which it is told that this one fails.
         fallback_after: Seconds for which it may fail before that; a refusal is told at once.
+        report: Whether the end of a task brings its report along, to a sink that can send files.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -186,6 +194,7 @@ class SinkOptions(Part):
     words: Wording = Field(default_factory=dict)
     fallback: SinkName | None = None
     fallback_after: Duration = FAILING
+    report: bool = False
 
     @property
     def speech(self) -> Words:
@@ -210,6 +219,7 @@ class SinkEntry:
     said: Mapping[Kind, Mapping[Slot, str]] = field(default_factory=dict)
     fallback: str | None = None
     fallback_after: float = FAILING
+    report: bool = False
 
 
 class MatchSettings(Part):
@@ -244,42 +254,6 @@ class RouteSettings(Part):
         return Route(self.match.matcher, self.sinks, self.repeat, escalation)
 
 
-class HttpSettings(Part):
-    """Where the status page, the API and the metrics are. Without a token they are on loopback only.
-
-    Attributes:
-        url: Under which people reach the status page, behind a proxy say; messages link to it if it is given.
-    """
-
-    listen: Annotated[str, Shape(r"(?:\[[0-9a-fA-F:.]+\]|[^:\s/]*):\d{1,5}", "host:port such as 127.0.0.1:8080")] = (
-        "127.0.0.1:8080"
-    )
-    token: Token | None = None
-    url: Endpoint | None = None
-
-    @property
-    def host(self) -> str:
-        """The address to listen on."""
-        return self.listen.rpartition(":")[0].strip("[]") or "0.0.0.0"  # noqa: S104 - only with a token, see below
-
-    @property
-    def port(self) -> int:
-        """The port; 0 takes any."""
-        return int(self.listen.rpartition(":")[2])
-
-    @model_validator(mode="after")
-    def _guarded(self) -> Self:
-        if self.port > 65535:  # noqa: PLR2004 - the largest there is
-            raise refused("there is no port above 65535")
-        try:
-            local = self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:
-            local = False
-        if not local and self.token is None:
-            raise refused("others can reach this address, so it needs a token", 'write token: "${NOTIFIER_TOKEN}" beside it')
-        return self
-
-
 class LogSettings(Part):
     """How the program speaks of itself."""
 
@@ -302,6 +276,9 @@ class FileSettings(Part):
     delivery: DeliverySettings = DeliverySettings()
     http: Annotated[HttpSettings | None, BeforeValidator(_unless_off)] = HttpSettings()
     log: LogSettings = LogSettings()
+    heartbeat: HeartbeatSettings | None = None
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +299,9 @@ class Settings:
     routes: tuple[Route, ...]
     http: HttpSettings | None
     log: LogSettings
+    heartbeat: HeartbeatSettings | None = None
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    tracing: TracingSettings | None = None
     warnings: tuple[Problem, ...] = ()
 
     @property

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ _URLS = frozenset({"url", "store"})
 
 
 def warnings(document: Document, file: FilePath, settings: FileSettings, sinks: tuple[SinkEntry, ...]) -> Iterator[Problem]:
-    """A sink that hears of nothing, secrets that stand in the file, and such a file that everybody can read."""
+    """A sink that hears of nothing, traces that cannot be made, secrets in the file, and that everybody can read it then."""
     if settings.routes is not None:
         routed = {name for route in settings.routes for name in route.sinks} | {sink.fallback for sink in sinks}
         routed |= {name for route in settings.routes if route.escalate for name in route.escalate.to}
@@ -27,6 +28,9 @@ def warnings(document: Document, file: FilePath, settings: FileSettings, sinks: 
                 yield document.describe(
                     ("sinks", sink.name), "hears of nothing: no route names it", "name it in a route, or remove it"
                 )
+    if settings.tracing is not None and find_spec("opentelemetry") is None:
+        remedy = "run pip install 'css-upgrade-notifier[otel]'"
+        yield document.describe(("tracing",), "nothing is traced: the extra otel is not installed", remedy)
     literal = list(_literal(document, settings, sinks))
     for path in literal:
         yield document.describe(path, "a secret stands in the file itself", "write ${NAME} or ${file:/path}")

@@ -31,6 +31,7 @@ ENDS: Mapping[Kind, tuple[Condition, ...]] = {
     Kind.TASK_RESUMED: (Condition.STALL,),
     Kind.TASK_SUCCEEDED: (Condition.FAILURE, Condition.STALL),
     Kind.CLUSTER_RECOVERED: (Condition.UNREACHABLE,),
+    Kind.CLUSTER_FORGOTTEN: (Condition.UNREACHABLE,),
     Kind.SINK_RECOVERED: (Condition.SINK,),
 }
 

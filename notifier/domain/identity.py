@@ -35,7 +35,10 @@ def of_task(
 
 
 def of_cluster(cluster: Cluster, kind: Kind, since: str) -> str:
-    """The id of a fact about a cluster's reachability; ``since`` is the stored beginning of the outage."""
+    """The id of a fact about a cluster.
+
+    ``since`` tells one such fact from the next: the stored beginning of an outage; which coming it is, of a discovery.
+    """
     return _id(cluster.project_id, cluster.id, kind, since)
 
 
@@ -57,6 +60,11 @@ def of_wish(thread: str, what: str) -> str:
 def of_reminder(event_id: str, sink: str, number: int) -> str:
     """The id of the ``number``-th reminder of an event to a sink, from 1."""
     return _id("reminder", event_id, sink, str(number))
+
+
+def of_rehearsal(mark: str, run: str, event_id: str) -> str:
+    """The id of an event that is told again, or was imagined, in a drill or a replay."""
+    return _id("rehearsal", mark, run, event_id)
 
 
 def _id(*parts: str) -> str:

@@ -8,6 +8,23 @@ from notifier.domain.model import Event
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What happened to a task, for a sink that can send it along: a page that needs nothing else, and the timeline in it.
+
+    Attributes:
+        title: The cluster and what was done to it.
+        svg: The timeline.
+        html: The page.
+        png: The timeline as pixels; None where none could be drawn.
+    """
+
+    title: str
+    svg: str
+    html: str
+    png: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What is to be said, before any sink's format.
 
@@ -25,6 +42,7 @@ class Message:
         skipped: How many messages of this lane were given up since the last one that arrived.
         reminder: 0 for news; n for the n-th reminder that what ``event`` says still lasts.
         progress: What earlier tries of this delivery have achieved (``DeliveryError.receipt``); None: nothing.
+        report: At the end of a task, where the sink is configured to have it and it could be made.
         mark: ``"TEST"``, ``"DRILL"`` or ``"REPLAY"`` where this is no news; every sink must show it. None in earnest.
     """
 
@@ -41,6 +59,7 @@ class Message:
     reminder: int = 0
     progress: "Receipt | None" = None
     mark: str | None = None
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)

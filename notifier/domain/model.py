@@ -71,6 +71,8 @@ class Kind(StrEnum):
     CLUSTER_RECOVERED = "cluster.recovered"
     SINK_FAILING = "sink.failing"
     SINK_RECOVERED = "sink.recovered"
+    CLUSTER_DISCOVERED = "cluster.discovered"
+    CLUSTER_FORGOTTEN = "cluster.forgotten"
 
     @property
     def severity(self) -> Severity:
@@ -99,6 +101,8 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.CLUSTER_RECOVERED: Severity.INFO,
     Kind.SINK_FAILING: Severity.ERROR,
     Kind.SINK_RECOVERED: Severity.INFO,
+    Kind.CLUSTER_DISCOVERED: Severity.INFO,
+    Kind.CLUSTER_FORGOTTEN: Severity.WARNING,
 }
 
 OURS = frozenset({Kind.SINK_FAILING, Kind.SINK_RECOVERED})
@@ -279,7 +283,7 @@ class Event:
         observed: False where the event was inferred from later evidence.
         catch_up: True for the one ``task.started`` of a task that was already running when first seen.
         progress: 0 to 1.
-        outage: For ``cluster.*`` only.
+        outage: For ``cluster.unreachable`` and ``cluster.recovered`` only.
         timing: For events about time only.
         sink: For ``sink.*`` only; ``cluster`` is then `NOTIFIER`.
     """

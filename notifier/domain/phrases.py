@@ -17,7 +17,7 @@ class Telling:
 
     Both may use ``{work}`` (what is done to the cluster; ``{Work}`` begins a sentence), ``{towards}``, ``{attempt}``,
     ``{standing}``, ``{cause}``, ``{node}``, ``{stage}``, ``{took}``, ``{since}``, ``{blame}``, ``{without}``,
-    ``{after}``, ``{sink}``, ``{waiting}``, ``{lost}``, and the `time_words.SLOTS`.
+    ``{project}``, ``{after}``, ``{sink}``, ``{waiting}``, ``{lost}``, and the `time_words.SLOTS`.
     """
 
     headline: str

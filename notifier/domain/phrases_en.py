@@ -31,6 +31,12 @@ ENGLISH = Phrases(
         Kind.STAGE_FAILED: Telling("stage FAILED", "Node {node}: {stage} failed{took}{cause}."),
         Kind.CLUSTER_UNREACHABLE: Telling("cannot be watched", "No data{since}{blame}."),
         Kind.CLUSTER_RECOVERED: Telling("is watched again", "Data again{without}."),
+        Kind.CLUSTER_DISCOVERED: Telling(
+            "is new, and watched from now on", "The project {project} lists a new cluster; it is watched from now on."
+        ),
+        Kind.CLUSTER_FORGOTTEN: Telling(
+            "is no longer listed", "The project {project} no longer lists it as one to watch; it is not watched any more."
+        ),
         Kind.SINK_FAILING: Telling("sink {sink} FAILS", "Sink {sink} cannot be told anything{since}{blame}.{waiting}{lost}"),
         Kind.SINK_RECOVERED: Telling("sink {sink} works again", "Sink {sink} works again{after}.{waiting}{lost}"),
     },

@@ -27,6 +27,8 @@ CHINESE = Phrases(
         Kind.STAGE_FAILED: Telling("阶段失败", "节点 {node}：{stage}失败{took}{cause}。"),
         Kind.CLUSTER_UNREACHABLE: Telling("无法监控", "{since}无法获取数据{blame}。"),
         Kind.CLUSTER_RECOVERED: Telling("监控已恢复", "已重新获取到数据{without}。"),
+        Kind.CLUSTER_DISCOVERED: Telling("为新集群，已开始监控", "项目 {project} 中出现新集群，已开始监控。"),
+        Kind.CLUSTER_FORGOTTEN: Telling("已不在集群列表中", "项目 {project} 的集群列表中已没有需要监控的该集群，不再监控。"),
         Kind.SINK_FAILING: Telling("通知渠道 {sink} 故障", "{since}无法通过渠道 {sink} 发送通知{blame}。{waiting}{lost}"),
         Kind.SINK_RECOVERED: Telling("通知渠道 {sink} 已恢复", "通知渠道 {sink} 已恢复{after}。{waiting}{lost}"),
     },

@@ -1,6 +1,7 @@
 """One realistic message of each kind: what ``notifier test SINK`` sends and what every sink is tested with.
 
-They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, one outage, and a sink that fails.
+They tell one upgrade of a cluster of three nodes that stalls, fails, is retried and succeeds, one outage, a sink that fails, and
+that the cluster comes and goes.
 """
 
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ _SCENES = {
     Kind.SINK_FAILING: _Scene(165),
     Kind.SINK_RECOVERED: _Scene(175),
     Kind.TASK_SUCCEEDED: _Scene(180, Status.SUCCESS, completed=3, attempt=2),
+    Kind.CLUSTER_DISCOVERED: _Scene(180),
+    Kind.CLUSTER_FORGOTTEN: _Scene(180),
 }
 _STAGES = (
     "Data migration",
@@ -126,7 +129,8 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
     time = start + timedelta(minutes=scene.minute)
     if kind in OURS:
         return _of_sink(kind, sequence, time, run)
-    of_cluster = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
+    of_cluster = kind.value.startswith("cluster.")
+    of_outage = kind in {Kind.CLUSTER_UNREACHABLE, Kind.CLUSTER_RECOVERED}
     concerns_node = kind.value.startswith(("node.", "stage.")) or kind in {Kind.TASK_STALLED, Kind.TASK_DEADLINE_NEAR}
     position = scene.completed - 1 if kind is Kind.NODE_COMPLETED else scene.completed
     running = scene.status == Status.RUNNING and not of_cluster
@@ -143,7 +147,7 @@ def _event(kind: Kind, sequence: int, start: datetime, run: str) -> Event:
         progress=None if of_cluster else round(scene.completed / len(NODES), 2),
         eta=Eta(start + _LENGTH, start + _LENGTH * 1.2, "1 finished node") if running and scene.completed else None,
         timing=_timing(kind, start, time),
-        outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_cluster else None,
+        outage=Outage(start + timedelta(minutes=145), "server", "HTTP 503") if of_outage else None,
     )
 
 

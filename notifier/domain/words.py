@@ -155,6 +155,7 @@ class Words:
             "standing": self._standing(event),
             "cause": phrases.cause.format(message=task.fail_message) if task and task.fail_message else "",
             "node": event.node or "?",
+            "project": event.cluster.project,
             "stage": self._stage(event.stage),
             "took": self._took(event.stage),
             **time_words.parts(self, event),

@@ -16,7 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from notifier.engine.pulse import Pulse
+from notifier.engine.lag import Lag
 
 SHORTEST = 0.005
 """Seconds between ticks at the least: how late a poll may be."""
@@ -71,7 +71,7 @@ class Clock:
         self._jobs: list[tuple[Job, float]] = []
         self._watch: asyncio.TimerHandle | None = None
         self._wall = Wall()
-        self._pulse = Pulse()
+        self._lag = Lag()
 
     def tick(self, work: Callable[[], Awaitable[None]], delay: Callable[[], float]) -> None:
         """Run ``work`` whenever ``delay()`` seconds (between `SHORTEST` and `LONGEST`) are over."""
@@ -84,13 +84,13 @@ class Clock:
     def start(self) -> None:
         """Start, on the running loop."""
         self._scheduler.start()
-        self._pulse.start()
+        self._lag.start()
         self._wall = Wall()
         self._watch = asyncio.get_running_loop().call_later(1.0, self._look)
 
     def stop(self) -> None:
         """Stop; what is running goes on."""
-        self._pulse.stop()
+        self._lag.stop()
         if self._watch is not None:
             self._watch.cancel()
             self._scheduler.pause()

@@ -1,7 +1,7 @@
 """The desk that sinks are given: what people may ask of the program from a chat, and hand in there, kept in the store."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from notifier.domain.known import KnownTask
@@ -46,17 +46,17 @@ class StoreDesk:
 
     async def silences(self, event: Event) -> Sequence[Silence]:
         """The silences that hold for what the event is about, reminders included."""
-        now = datetime.now(UTC)
+        now = self._store.now()
         held = await self._ask(lambda tx: tx.silences(now.timestamp()))
         return [silence for silence in held if silence.about(event, now)]
 
     async def acknowledge(self, event: Event, author: str) -> None:
         """Somebody takes care of it."""
-        await self._add(acknowledgement(event, author, datetime.now(UTC)))
+        await self._add(acknowledgement(event, author, self._store.now()))
 
     async def mute(self, event: Event, author: str, seconds: float) -> datetime:
         """Nobody wants to hear of it for a while; returns when that ends."""
-        silences = muting(event, author, datetime.now(UTC), timedelta(seconds=seconds))
+        silences = muting(event, author, self._store.now(), timedelta(seconds=seconds))
         await self._add(*silences)
         return silences[0].ends_at
 

@@ -8,19 +8,20 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
-from notifier import telemetry
+from notifier import telemetry, tracing
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
-from notifier.domain.message import Message, Receipt
-from notifier.domain.render import render
-from notifier.domain.retry import Bury, Policy, TryAgain, judge, pause
-from notifier.domain.words import Words
+from notifier.domain.message import Receipt
+from notifier.domain.retry import Bury, TryAgain, judge, pause
 from notifier.engine.clock import Wall
 from notifier.engine.fallback import Fallback, Told
 from notifier.engine.keeping import KEEP_EVERY, keep
-from notifier.engine.record import checked, record
+from notifier.engine.pulse import Pulse
+from notifier.engine.record import record
+from notifier.engine.reports import Draw
+from notifier.engine.sending import LONGEST_SEND, OutletSettings, Sender
 from notifier.sinks.contract import Lasting, Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
@@ -29,12 +30,6 @@ from notifier.store.session import moment
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
-LEASE = 30.0
-"""Seconds a claimed lane is ours. A send may take at most 0.4 of it, so that it has surely ended before another takes over."""
-
-LONGEST_SEND = 0.4
-"""Of the lease, how much a send may take."""
-
 LOOK = 1.0
 """Seconds after which an outlet looks for work though nobody woke it: another replica may have left some."""
 
@@ -42,31 +37,28 @@ SWEEP = 60.0
 """Seconds between looks for what has been owed for too long."""
 
 ALONE = 5.0
-"""Seconds an outlet waits after its own loop or the store failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutletSettings:
-    """How one sink is served: seconds a send may take, messages at once, messages a second (None: no limit), retries, words."""
-
-    name: str
-    timeout: float = 10.0
-    concurrency: int = 2
-    rate: float | None = None
-    policy: Policy = field(default_factory=Policy)
-    fingerprint: str = ""
-    lease: float = LEASE
-    words: Words = field(default_factory=Words)
+"""Seconds an outlet waits after its own loop or the store failed; and the longest it ever rests."""
 
 
 class Outlet:
     """Serves one sink until stopped."""
 
-    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, owner: str, fallback: Fallback | None = None) -> None:
+    def __init__(
+        self,
+        settings: OutletSettings,
+        sink: Sink,
+        store: Store,
+        owner: str,
+        *,
+        fallback: Fallback | None = None,
+        draw: Draw | None = None,
+    ) -> None:
+        self._sender = Sender(settings, sink, store, draw)
         self._pace = sink.pace if isinstance(sink, Paced) else Pace()
         self.settings = settings
         self.fallback = fallback or Fallback(settings.name)
         self.state = SinkState()
+        self.pulse = Pulse(f"the outlet of sink {settings.name}", ALONE)
         self._sink = sink
         self._store = store
         self._owner = owner
@@ -93,6 +85,8 @@ class Outlet:
                 if not enrolled:
                     self.state = await self._store.transact(lambda tx: tx.enrol(name, fingerprint, self._now()))
                     enrolled = True
+                    if self.state.paused:  # It was before we started, and still is.
+                        telemetry.sink_paused(name, "as before", self.state.reason or "", self.state.detail or "")
                 rest = await self._round()
             except StoreError as error:
                 telemetry.store_failed(f"outlet {name}", str(error))
@@ -100,8 +94,9 @@ class Outlet:
             except Exception as error:  # noqa: BLE001 - one sink's fault must not stop the others
                 telemetry.fault(f"outlet {name}", error)
                 rest = ALONE
+            self.pulse.beat()
             with suppress(TimeoutError):
-                async with asyncio.timeout(rest):
+                async with asyncio.timeout(min(rest, ALONE)):
                     await self._wake.wait()
 
     def close(self) -> None:
@@ -133,6 +128,8 @@ class Outlet:
         if state.paused and (state.paused_until is None or now < state.paused_until):
             # Whoever sends again, or another replica, may have ended the pause in the store.
             self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
+            if not self.state.paused:
+                telemetry.sink_resumed(settings.name)
             return LOOK if self.state.paused else 0.0
         if time.monotonic() >= self._next_keep and isinstance(self._sink, Lasting):
             self._next_keep = time.monotonic() + KEEP_EVERY
@@ -209,8 +206,12 @@ class Outlet:
         """Send one message, in ``turn`` seconds, and settle it."""
         try:
             await asyncio.sleep(turn)
-            outcome = await self._send(claim, claimed_at)
-            await self._settle(claim, outcome, claimed_at + self.settings.lease)
+            earlier = [along.event for along in claim.earlier]
+            with tracing.delivery(self.settings.name, claim.event, earlier, claim.attempt) as span:
+                outcome = await self._sender.send(claim, claimed_at)
+                if isinstance(outcome, DeliveryError):
+                    span.note(error=outcome.detail, outcome=outcome.outcome, reason=outcome.reason)
+                await self._settle(claim, outcome, claimed_at + self.settings.lease)
         except Fenced:
             telemetry.fenced("delivery", claim.delivery)
             # Whoever was stopped so long that it was taken over has seen nothing of the sink. A pause that holds is found again.
@@ -222,51 +223,6 @@ class Outlet:
             telemetry.fault(f"settling {claim.delivery}", error)
         finally:
             self._lanes.discard(claim.lane)
-
-    async def _send(self, claim: Claim, claimed_at: float) -> Receipt | DeliveryError:
-        try:
-            message = self._message(claim)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next message must not wait for it
-            telemetry.fault(f"render of {claim.event.id}", error)
-            return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, f"could not be put into words: {type(error).__name__}")
-        lease = self.settings.lease
-        timeout = min(self.settings.timeout, LONGEST_SEND * lease, lease / 2 - (time.monotonic() - claimed_at))
-        if timeout <= 0:
-            # Nothing was sent. We may have been stopped for long, and then somebody else is sending it.
-            return DeliveryError(Outcome.RETRY, DeliveryReason.INTERRUPTED, "too much of the lease was over to send it")
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._tell(message, claim.last)
-        except TimeoutError:
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {timeout:.1f} s")
-        except asyncio.CancelledError:
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.INTERRUPTED, "stopped before the answer came")
-        except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
-            telemetry.sink_crashed(self.settings.name, error)
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.CRASHED, f"the sink raised {type(error).__name__}")
-
-    async def _tell(self, message: Message, last: Receipt | None) -> Receipt | DeliveryError:
-        try:
-            return checked(await self._sink.send(message, last))
-        except DeliveryError as error:
-            if error.receipt is not None:
-                checked(error.receipt)
-            return error
-
-    def _message(self, claim: Claim) -> Message:
-        return render(
-            claim.event,
-            earlier=tuple(along.event for along in claim.earlier),
-            delivery_id=claim.delivery,
-            attempt=claim.attempt,
-            may_repeat=claim.uncertain,
-            skipped=claim.skipped,
-            # A reminder says how long it lasts; like all it says, that is the same at every try.
-            now=claim.created_at if claim.reminder else self._store.now(),
-            progress=claim.progress,
-            reminder=claim.reminder,
-            words=self.settings.words,
-        )
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
         now = self._store.now()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from notifier import telemetry
+from notifier import telemetry, tracing
 from notifier.domain.diff import Remark, diff
 from notifier.domain.errors import FetchError
 from notifier.domain.known import Known
@@ -88,6 +88,11 @@ class Watch:
         gap = any(last is not None and (now - last).total_seconds() > self.limits.patience for last in good.values())
         return bool(good) and (gap or (self.check_at is not None and now >= self.check_at))
 
+    since: float = field(default_factory=time.monotonic)
+    """When it came under watch."""
+    dropped: bool = False
+    """Whether it is under watch no more."""
+
     def forget(self) -> None:
         """Trust nothing but the store at the next poll."""
         self.bodies.clear()
@@ -120,7 +125,7 @@ class Poller:
         cadence: Cadence,
         told: Callable[[frozenset[str]], None],
     ) -> None:
-        self.watches = tuple(watches)
+        self.watches: tuple[Watch, ...] = ()
         self._store = store
         self._audience = audience
         self._cadence = cadence
@@ -129,12 +134,24 @@ class Poller:
         self._held: Mapping[str, int] | None = None
         self._held_until = math.inf
         self._order = itertools.count()
-        now = time.monotonic()
-        # The first round is spread over one active interval: a start must not be a burst.
-        spread = min(cadence.active, len(self.watches) * 0.05)
-        self._due = [(now + random.random() * spread, next(self._order), watch) for watch in self.watches]  # noqa: S311 - jitter
-        heapq.heapify(self._due)
+        self._due: list[tuple[float, int, Watch]] = []
         self._polls: set[asyncio.Task[None]] = set()
+        self.add(watches)
+
+    def add(self, watches: Sequence[Watch]) -> None:
+        """Watch these too; their first round is spread over one active interval: it must not be a burst."""
+        now, spread = time.monotonic(), min(self._cadence.active, len(watches) * 0.05)
+        self.watches += tuple(watches)
+        for watch in watches:
+            heapq.heappush(self._due, (now + random.random() * spread, next(self._order), watch))  # noqa: S311 - jitter
+
+    def drop(self, watches: Sequence[Watch]) -> None:
+        """Poll these no more; a poll under way comes to its end."""
+        for watch in watches:
+            watch.dropped = True
+        self.watches = tuple(watch for watch in self.watches if not watch.dropped)
+        self._due = [due for due in self._due if not due[2].dropped]
+        heapq.heapify(self._due)
 
     def hold(self, epochs: Mapping[str, int], until: float) -> None:
         """Poll only these clusters, by key with the epoch of each, up to ``until`` by the monotonic clock.
@@ -180,7 +197,9 @@ class Poller:
 
     async def _turn(self, watch: Watch, lateness: float) -> None:
         try:
-            await self.poll(watch, lateness)
+            with tracing.poll(watch.cluster) as span:
+                applied = await self.poll(watch, lateness)
+                span.note(error="no good answer" if watch.failures else None, events=len(applied.events) if applied else 0)
         except Fenced:
             watch.forget()
             telemetry.fenced("poll", watch.cluster.name)
@@ -191,7 +210,8 @@ class Poller:
             watch.forget()
             watch.failures += 1
             telemetry.fault(f"poll of {watch.cluster.name}", error)
-        heapq.heappush(self._due, (time.monotonic() + self._pause(watch), next(self._order), watch))
+        if not watch.dropped:
+            heapq.heappush(self._due, (time.monotonic() + self._pause(watch), next(self._order), watch))
 
     def _pause(self, watch: Watch) -> float:
         seconds = self._cadence.active if watch.close else self._cadence.idle
@@ -310,5 +330,6 @@ class Poller:
             telemetry.answer_odd(watch.cluster.name, remark.what, f"{remark.task_id}: {remark.detail}")
         for event in applied.events:
             telemetry.event_told(event.kind, watch.cluster.name, event.id, summary(event))
+            tracing.told(event, self._store.now())
         if applied.owed:
             self._told(applied.owed)

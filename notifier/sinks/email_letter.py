@@ -21,6 +21,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import TERMINAL, Action, Event, Severity
 from notifier.domain.plain_text import one_line
 from notifier.domain.words import Words
+from notifier.sinks.email_report import bring, cid
 from notifier.sinks.email_words import phrase
 
 HEADER_LINE = 900
@@ -97,6 +98,8 @@ def letter(message: Message, last: Receipt | None, sender: Sender) -> Letter:
     mail.set_content(_filled("email.txt", message, sender), cte="quoted-printable")
     mail.add_alternative(_filled("email.html", message, sender), subtype="html", cte="quoted-printable")
     mail.set_boundary(f"=_{_digest(message.id)}")  # no quoted-printable text holds "=_"
+    if message.report is not None:
+        bring(mail, message.report, _digest(message.id))
     return Letter(identity, subject, mail.as_bytes())
 
 
@@ -172,6 +175,8 @@ def _filled(template: str, message: Message, sender: Sender) -> str:
         earlier=earlier,
         earlier_count=len(message.earlier),
         earlier_left=len(message.earlier) - len(earlier),
+        picture=cid(_digest(message.id)) if message.report and message.report.png else None,
+        picture_words=_safe(message.report.title) if message.report else "",
         facts=[(_safe(label), _safe(value)) for label, value in message.facts],
         page=sender.page,
         footer=_safe(say("footer", sender=f"notifier ({sender.name})", event=event.id)),

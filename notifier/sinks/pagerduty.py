@@ -82,9 +82,9 @@ class Sink:
         Raises:
             DeliveryError: Not all of it was confirmed. All but change events may be told again without harm.
         """
-        # A test, a drill or a replay has keys of its own and touches no real incident.
-        held = set() if last is None or message.mark else {name for name in last.fields.get("open", "").split(",") if name}
-        heard = Heard.read("" if last is None or message.mark else last.fields.get("heard", ""))
+        alone = last is None or message.mark == TEST
+        held = set() if last is None or alone else {name for name in last.fields.get("open", "").split(",") if name}
+        heard = Heard.read("" if last is None or alone else last.fields.get("heard", ""))
         quiet = True
         for action, condition in list(self._steps(message.event, held, heard)):
             await self._enqueue("/v2/enqueue", self._alert(message, action, condition))
@@ -95,12 +95,13 @@ class Sink:
                 held.discard(condition)
         if quiet or message.event.kind is Kind.TASK_SUCCEEDED:
             await self._enqueue("/v2/change/enqueue", self._change(message))
-        return Receipt({"open": ",".join(sorted(held)), "heard": heard.after(message.event).text} if not message.mark else {})
+        remembered = {"open": ",".join(sorted(held)), "heard": heard.after(message.event).text}
+        return Receipt({} if message.mark == TEST else remembered)
 
     def _steps(self, event: Event, held: set[str], heard: Heard) -> Iterator[tuple[Action, str]]:
         for condition in heard.ended(event):
             # Whether an outage was told by us is not always known; to resolve what is not open does no harm.
-            if condition in held or event.kind in {Kind.CLUSTER_RECOVERED, Kind.SINK_RECOVERED}:
+            if condition in held or event.kind in {Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN, Kind.SINK_RECOVERED}:
                 yield "resolve", condition
         if opened := heard.opened(event):
             yield "trigger", opened
@@ -150,9 +151,19 @@ class Sink:
             raise error
 
 
+TEST = "TEST"
+"""The mark of messages that belong to no story."""
+
+
 def dedup_key(message: Message, condition: str) -> str:
-    """What PagerDuty knows a condition by: the same for a task (or a cluster) and condition, for good. At most 255 characters."""
-    about = message.event.thread if message.mark is None else f"{message.mark}/{message.id}"
+    """What PagerDuty knows a condition by: the same for a task (or a cluster) and condition, for good. At most 255 characters.
+
+    A test, a drill or a replay has keys of its own and touches no real incident. Each test opens a new one; a drill and a replay
+    resolve what they opened.
+    """
+    about = message.event.thread
+    if message.mark is not None:
+        about = f"{message.mark}/{message.id if message.mark == TEST else about}"
     return f"css-{sha256(about.encode('utf-8', 'replace')).hexdigest()[:40]}-{condition}"
 
 

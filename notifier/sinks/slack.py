@@ -45,6 +45,8 @@ PLACES: Mapping[Kind, Place] = {
     Kind.TASK_VANISHED: "channel",
     Kind.CLUSTER_UNREACHABLE: "channel",
     Kind.CLUSTER_RECOVERED: "channel",
+    Kind.CLUSTER_DISCOVERED: "channel",
+    Kind.CLUSTER_FORGOTTEN: "channel",
 }
 """Where a kind is told besides the living message. Of the others, what is a warning or worse is told in the channel, and the rest
 changes only the message: a quiet channel by default."""

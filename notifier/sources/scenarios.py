@@ -41,7 +41,7 @@ class ClusterPlan:
         nodes: The names of its nodes.
         tasks: Of both actions, in any order.
         order: In which the API lists tasks (I: undocumented; newest first is likely).
-        created: In scenario seconds, so usually negative.
+        created: In scenario seconds, so usually negative; before, it is not there.
         gone_at: When the cluster is deleted.
     """
 
@@ -68,8 +68,8 @@ class ClusterPlan:
         return cluster_item(self.id, self.name, self.nodes, busy=busy, created=self.created, epoch=epoch)
 
     def exists(self, elapsed: float) -> bool:
-        """Whether the cluster is not deleted yet."""
-        return elapsed < self.gone_at
+        """Whether the cluster has been created and is not deleted yet."""
+        return self.created <= elapsed < self.gone_at
 
     def running(self, elapsed: float) -> TaskPlan | None:
         """The task that is under way."""

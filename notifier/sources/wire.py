@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -44,11 +44,13 @@ class UnreadableError(ValueError):
     """An answer that is not what the API promises. The text says in what way, in one harmless line."""
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """Anything that comes over the wire: what is not known of it is kept, not refused."""
+
     model_config = ConfigDict(extra="allow", alias_generator=to_camel, coerce_numbers_to_str=True, hide_input_in_errors=True)
 
 
-class WireImage(_Wire):
+class WireImage(Wire):
     """``imageInfo``: the image a cluster is upgraded to; absent in an AZ migration (D)."""
 
     id: Any = None
@@ -59,7 +61,7 @@ class WireImage(_Wire):
     priority: Any = None
 
 
-class WireStage(_Wire):
+class WireStage(Wire):
     """An item of ``currentNodeDetail``."""
 
     order: Any = None
@@ -70,11 +72,12 @@ class WireStage(_Wire):
     end_time: Any = None
 
 
+W = TypeVar("W", bound=Wire)
 Empty = Literal[""]
 Names = Annotated[str | list[str | None] | None, Field(union_mode="left_to_right")]
 
 
-class WireTask(_Wire):
+class WireTask(Wire):
     """An item of ``detailList``. ``failMessage`` is undocumented but real (C)."""
 
     id: str | None = None
@@ -100,7 +103,7 @@ class WireTask(_Wire):
         return bool(text(self.id).strip())
 
 
-class Page(_Wire):
+class Page(Wire):
     """One answer: a page of the list of tasks."""
 
     total_size: Annotated[int | Empty | None, Field(union_mode="left_to_right")] = None
@@ -118,17 +121,26 @@ def read_page(body: bytes) -> Page:
     Raises:
         UnreadableError: It is not what the API promises.
     """
-    if body.count(b"{") > MAX_OBJECTS:
-        raise UnreadableError(f"more than {MAX_OBJECTS} objects in the answer")
-    try:
-        page = Page.model_validate_json(body)
-    except ValidationError as error:
-        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] != "json_invalid":
-            raise UnreadableError(_why(body, error)) from None
-        page = _read_mended(body)
+    page = read(Page, body)
     if "total_size" not in page.model_fields_set and "detail_list" not in page.model_fields_set:
         raise UnreadableError("neither totalSize nor detailList in the answer")
     return page
+
+
+def read(kind: type[W], body: bytes) -> W:
+    """Read an answer of some kind.
+
+    Raises:
+        UnreadableError: It is no such thing.
+    """
+    if body.count(b"{") > MAX_OBJECTS:
+        raise UnreadableError(f"more than {MAX_OBJECTS} objects in the answer")
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] != "json_invalid":
+            raise UnreadableError(_why(body, error)) from None
+        return _read_mended(kind, body)
 
 
 def to_task(wire: WireTask) -> Task:
@@ -260,15 +272,15 @@ def _drift(page: Page) -> Iterator[Drift]:
                     yield Drift(DriftKind.STAGE_STATUS, text(stage.status, 64))
 
 
-def _unknown(model: _Wire, path: str) -> Iterator[Drift]:
+def _unknown(model: Wire, path: str) -> Iterator[Drift]:
     return (Drift(DriftKind.FIELD, path + text(name, 64)) for name in model.model_extra or ())
 
 
-def _read_mended(body: bytes) -> Page:
+def _read_mended(kind: type[W], body: bytes) -> W:
     """A second look at what a strict parser refused: lone surrogates and broken UTF-8 spoil a name, not the answer."""
     mended = _LONE_SURROGATE.sub(lambda match: match[1] or "\\ufffd", body.decode("utf-8-sig", "replace"))
     try:
-        return Page.model_validate_json(mended)
+        return kind.model_validate_json(mended)
     except ValidationError as error:
         raise UnreadableError(_why(body, error)) from None
 

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from notifier.domain.discovery import Roll
+from notifier.domain.dossier import Dossier
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Cluster, Event, Outage
 from notifier.domain.silences import Silence
@@ -18,6 +20,8 @@ cluster = TypeAdapter(Cluster)
 outage = TypeAdapter(Outage)
 silence = TypeAdapter(Silence)
 actions = TypeAdapter(frozenset[Action])
+roll = TypeAdapter(Roll)
+dossier = TypeAdapter(Dossier)
 receipt = TypeAdapter(Mapping[str, str])
 
 

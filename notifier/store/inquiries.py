@@ -1,26 +1,29 @@
 """What people ask for, and what is old enough to be deleted."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import and_, delete, exists, func, or_, select
 
 from notifier.domain.model import Action, Cluster, Event
 from notifier.store import codec, schema
+from notifier.store.discoveries import Discoveries
 from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow, State
-from notifier.store.session import Session, moment
+from notifier.store.session import moment
 
 DONE = (State.DELIVERED.value, State.SILENCED.value, State.OVER.value)
 
 
-class Inquiries(Session):
+class Inquiries(Discoveries):
     """The part of a transaction that reads for the status page, the API and the command line."""
 
     def clusters(self) -> list[ClusterRow]:
-        """Every cluster with its tasks, by name."""
+        """Every cluster with its tasks, by name; without those that discovery has forgotten."""
         tasks: dict[str, list[Any]] = {}
         for row in self._run(select(schema.task).order_by(schema.task.c.changed_at.desc())):
             tasks.setdefault(row.cluster, []).append((Action(row.action), codec.known_task.validate_json(row.state)))
+        forgotten = self.forgotten()
         rows = [
             ClusterRow(
                 cluster=codec.cluster.validate_json(row.facts),
@@ -29,18 +32,28 @@ class Inquiries(Session):
                 changed_at=moment(row.changed_at),
             )
             for row in self._run(select(schema.cluster))
+            if row.key not in forgotten
         ]
         return sorted(rows, key=lambda row: (row.cluster.name, row.cluster.key))
 
     def events(
-        self, *, cluster: str | None = None, kind: str | None = None, severity: int = 0, after: int = 0, limit: int = 50
+        self,
+        *,
+        cluster: str | None = None,
+        kind: str | None = None,
+        severity: int = 0,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 50,
     ) -> list[tuple[int, Event]]:
         """Events that match, oldest first, each with its position: the newest, or with ``after`` those that follow it.
 
-        ``cluster``: name or id; ``kind``: a glob.
+        ``cluster``: name or id; ``kind``: a glob; ``before``: only what stands before this position.
         """
         table = schema.event
         query = select(table.c.position, table.c.body).where(table.c.severity >= severity, table.c.position > after)
+        if before is not None:
+            query = query.where(table.c.position < before)
         if cluster is not None:
             wanted = [key for key, facts in self._names() if cluster in {facts.name, facts.id}]
             query = query.where(table.c.cluster.in_(wanted))
@@ -56,8 +69,10 @@ class Inquiries(Session):
         rows = self._run(select(schema.cluster.c.key, schema.cluster.c.facts))
         return [(row.key, codec.cluster.validate_json(row.facts)) for row in rows]
 
-    def deliveries(self, *, sink: str | None = None, state: State | None = None, limit: int = 50) -> list[DeliveryRow]:
-        """The newest deliveries that match, oldest first."""
+    def deliveries(
+        self, *, sink: str | None = None, state: State | None = None, before: str | None = None, limit: int = 50
+    ) -> list[DeliveryRow]:
+        """The newest deliveries that match, oldest first; with ``before`` the newest that stand before this delivery."""
         owed, told, lane = schema.delivery, schema.event, schema.lane
         query = (
             select(owed, told.c.kind, told.c.body, told.c.position.label("place"), lane.c.next_at)
@@ -68,8 +83,19 @@ class Inquiries(Session):
             query = query.where(owed.c.sink == sink)
         if state is not None:
             query = query.where(owed.c.state == state.value)
+        if before is not None:
+            place, of_sink, number = self._place(before)
+            same = and_(told.c.position == place, owed.c.sink == of_sink, owed.c.reminder < number)
+            query = query.where(or_(told.c.position < place, and_(told.c.position == place, owed.c.sink > of_sink), same))
         rows = self._run(query.order_by(told.c.position.desc(), owed.c.sink, owed.c.reminder.desc()).limit(limit))
         return [_delivery_row(row) for row in reversed(list(rows))]
+
+    def _place(self, delivery: str) -> tuple[int, str, int]:
+        """Where a delivery stands: its event's position, its sink, its number; before all others if there is no such delivery."""
+        owed, told = schema.delivery, schema.event
+        query = select(told.c.position, owed.c.sink, owed.c.reminder).join(told, told.c.id == owed.c.event)
+        row = self._run(query.where(owed.c.id == delivery)).first()
+        return (-1, "", 0) if row is None else (row.position, row.sink, row.reminder)
 
     def event(self, event_id: str) -> Event | None:
         """An event by its id."""
@@ -78,12 +104,16 @@ class Inquiries(Session):
 
     def fate(self, event: str) -> list[tuple[DeliveryRow, list[AttemptRow]]]:
         """What became of an event: its deliveries by sink, each with its tries."""
+        return self.fates([event]).get(event, [])
+
+    def fates(self, events: Sequence[str]) -> dict[str, list[tuple[DeliveryRow, list[AttemptRow]]]]:
+        """What became of several events, by their ids; nothing of those that were owed to nobody."""
         owed, told, lane, tried = schema.delivery, schema.event, schema.lane, schema.attempt
         query = (
             select(owed, told.c.kind, told.c.body, lane.c.next_at)
             .join(told, told.c.id == owed.c.event)
             .join(lane, lane.c.id == owed.c.lane)
-            .where(owed.c.event == event)
+            .where(owed.c.event.in_(events))
             .order_by(owed.c.sink, owed.c.reminder)
         )
         rows = self._run(query).all()
@@ -92,7 +122,10 @@ class Inquiries(Session):
         for row in self._run(select(tried).where(tried.c.delivery.in_(ids)).order_by(tried.c.number)):
             attempt = AttemptRow(row.number, moment(row.ended_at), row.outcome, row.reason, row.detail)
             tries.setdefault(row.delivery, []).append(attempt)
-        return [(_delivery_row(row), tries.get(row.id, [])) for row in rows]
+        found: dict[str, list[tuple[DeliveryRow, list[AttemptRow]]]] = {}
+        for row in rows:
+            found.setdefault(row.event, []).append((_delivery_row(row), tries.get(row.id, [])))
+        return found
 
     def counts(self) -> dict[tuple[str, State], int]:
         """How many deliveries each sink has in each state."""
@@ -133,4 +166,6 @@ def _delivery_row(row: Any) -> DeliveryRow:
         reason=row.reason,
         detail=row.detail,
         reminder=row.reminder,
+        ready_at=moment(row.ready_at),
+        along=row.batch if row.batch != row.id else None,
     )

@@ -102,6 +102,31 @@ class ClusterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task with its cluster. ``place`` is where it stands among all: the cluster's key, the action, the id."""
+
+    place: tuple[str, str, str]
+    cluster: Cluster
+    action: Action
+    known: KnownTask
+
+    @property
+    def thread(self) -> str:
+        """What its events are numbered by; see `Event.thread`."""
+        return f"{self.cluster.key}/{self.action}/{self.known.task.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as it is written: to read thousands of them takes time, which the store's thread has not."""
+
+    position: int
+    id: str
+    severity: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     """A try of a delivery that has come to an end."""
 
@@ -114,7 +139,10 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery for people to look at. ``reminder``: 0 for news, n for the n-th reminder of it."""
+    """A delivery for people to look at. ``reminder``: 0 for news, n for the n-th reminder of it.
+
+    ``ready_at`` is until when it was held, ``created_at`` where it was not; ``along`` the delivery whose message tells it too.
+    """
 
     id: str
     event: str
@@ -129,3 +157,5 @@ class DeliveryRow:
     reason: str | None
     detail: str | None
     reminder: int = 0
+    ready_at: datetime | None = None
+    along: str | None = None

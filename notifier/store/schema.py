@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 STRIDE = 10_000
@@ -228,4 +228,18 @@ standstill = Table(
     Column("until", Double, nullable=False),
     Column("reason", String, nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("roll", Text, nullable=False),
+)
+
+pulse = Table(
+    "pulse",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("at", Double, nullable=False),
 )

@@ -1,144 +1,209 @@
-"""The REST answers: what may be asked, and what is answered. Errors are ``application/problem+json`` (RFC 9457)."""
+"""The REST API: each operation from what is asked to what is answered. HTTP itself is `operations`'."""
 
+import asyncio
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import TypeVar
+from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
 
 from notifier.domain.accuracy import accuracy
-from notifier.domain.model import Severity
-from notifier.store.rows import State
+from notifier.store.rows import State, TaskRow
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
-from notifier.web import shapes
-from notifier.web.wishes import MOST, Expire, Retry, Silencing, said
+from notifier.web import answers
+from notifier.web.health import Health
+from notifier.web.openapi import document
+from notifier.web.operations import Operation
+from notifier.web.questions import (
+    MOST,
+    PARTS,
+    AboutCluster,
+    AboutClusters,
+    AboutDeliveries,
+    AboutEvent,
+    AboutEvents,
+    AboutReport,
+    AboutSilences,
+    AboutTask,
+    AboutTasks,
+    Nothing,
+)
+from notifier.web.shapes import AccuracyShape, ClusterShape, DeliveryShape, PlacedEvent, ReplicaShape, SilenceShape, TaskOfCluster
+from notifier.web.stories import story
+from notifier.web.wishes import Expire, Retry, Silencing
 
-LARGEST = 2**63 - 1
-"""The largest position that both databases hold."""
-
-SEVERITIES = {severity.word: severity for severity in Severity}
-
-T = TypeVar("T")
 Retried = Callable[[frozenset[str]], None]
 
 
 class Api:
-    """The handlers below ``/api/v1``.
+    """What is answered below ``/api/v1``.
 
     Args:
         store: What is asked.
         retried: Called with the sinks that are owed again.
+        health: Knows when each cluster was last asked.
     """
 
-    def __init__(self, store: Store, retried: Retried) -> None:
+    def __init__(self, store: Store, retried: Retried, health: Callable[[], Health]) -> None:
         self._store = store
         self._retried = retried
+        self._health = health
+        self.operations: list[Operation[Any]] = [
+            Operation("GET", "/api/v1/clusters", AboutClusters, answers.Clusters, self.clusters),
+            Operation("GET", "/api/v1/clusters/{id}", AboutCluster, answers.OneCluster, self.cluster),
+            Operation("GET", "/api/v1/tasks", AboutTasks, answers.Tasks, self.tasks),
+            Operation("GET", "/api/v1/tasks/{cluster}/{action}/{id}", AboutTask, answers.OneTask, self.task),
+            Operation("GET", "/api/v1/tasks/{id}/report", AboutReport, answers.Reports, self.report),
+            Operation("GET", "/api/v1/events", AboutEvents, answers.Events, self.events),
+            Operation("GET", "/api/v1/events/{id}/story", AboutEvent, answers.Stories, self.story),
+            Operation("GET", "/api/v1/deliveries", AboutDeliveries, answers.Deliveries, self.deliveries),
+            Operation("POST", "/api/v1/deliveries/retry", Retry, answers.Resent, self.retry),
+            Operation("GET", "/api/v1/replicas", Nothing, answers.Replicas, self.replicas),
+            Operation("GET", "/api/v1/accuracy", Nothing, answers.Accuracy, self.accuracy),
+            Operation("GET", "/api/v1/silences", AboutSilences, answers.Silences, self.silences),
+            Operation("POST", "/api/v1/silences", Silencing, answers.Silences, self.silence),
+            Operation("POST", "/api/v1/silences/expire", Expire, answers.Expired, self.expire),
+        ]
+        self._document = document(self.operations)
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered where."""
-        return [
-            web.get("/api/v1/clusters", self.clusters),
-            web.get("/api/v1/replicas", self.replicas),
-            web.get("/api/v1/events", self.events),
-            web.get("/api/v1/deliveries", self.deliveries),
-            web.post("/api/v1/deliveries/retry", self.retry),
-            web.get("/api/v1/events/{id}/story", self.story),
-            web.get("/api/v1/accuracy", self.accuracy),
-            web.get("/api/v1/silences", self.silences),
-            web.post("/api/v1/silences", self.silence),
-            web.post("/api/v1/silences/expire", self.expire),
-        ]
+        return [*(operation.route for operation in self.operations), web.get("/api/v1/openapi.json", self._openapi)]
 
-    async def clusters(self, request: web.Request) -> web.Response:
-        """Every cluster and its tasks."""
-        _Query(request, frozenset())
-        rows = await self._store.transact(lambda tx: tx.clusters())
-        return web.json_response({"clusters": [shapes.cluster_json(row) for row in rows]})
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._document)
 
-    async def replicas(self, request: web.Request) -> web.Response:
-        """Who is at work, and who polls which cluster."""
-        _Query(request, frozenset())
-        now = self._store.now().timestamp()
-        rows = await self._store.transact(lambda tx: tx.replicas(now))
-        return web.json_response({"replicas": [shapes.replica_json(row) for row in rows]})
+    async def clusters(self, question: AboutClusters) -> answers.Clusters:
+        """Clusters with their tasks."""
+        rows = await self._store.transact(lambda tx: tx.clusters_page(after=question.after, limit=question.limit + 1))
+        asked, shown = self._health().asked, rows[: question.limit]
+        found = tuple(ClusterShape.seen(row, asked.get(row.cluster.key)) for row in shown)
+        return answers.Clusters(clusters=found, next=shown[-1].cluster.key if len(rows) > len(shown) else None)
 
-    async def events(self, request: web.Request) -> web.Response:
-        """The newest events that match, oldest first; ``last`` is where to go on from with ``after``."""
-        query = _Query(request, frozenset({"cluster", "kind", "severity", "after", "limit"}))
-        cluster, kind, after, limit = query.text("cluster"), query.text("kind"), query.number("after", 0), query.limit()
-        severity = query.choice("severity", SEVERITIES) or Severity.DEBUG
+    async def cluster(self, question: AboutCluster) -> answers.OneCluster:
+        """One cluster with its tasks."""
+        row = await self._store.transact(lambda tx: tx.cluster(question.id))
+        if row is None:
+            raise web.HTTPNotFound(text="There is no such cluster, or it has not been polled yet.")
+        return answers.OneCluster(cluster=ClusterShape.seen(row, self._health().asked.get(row.cluster.key)))
+
+    async def tasks(self, question: AboutTasks) -> answers.Tasks:
+        """Tasks with their clusters, by cluster, action and id."""
+        after = None if question.after is None else _place(question.after)
         rows = await self._store.transact(
-            lambda tx: tx.events(cluster=cluster, kind=kind, severity=severity, after=after, limit=limit)
+            lambda tx: tx.tasks(
+                cluster=question.cluster,
+                action=question.action,
+                status=question.status,
+                after=after,
+                limit=question.limit + 1,
+            )
         )
-        last = rows[-1][0] if rows else after
-        return web.json_response({"events": [shapes.event_json(position, event) for position, event in rows], "last": last})
+        shown = rows[: question.limit]
+        more = "/".join(shown[-1].place) if len(rows) > len(shown) else None
+        return answers.Tasks(tasks=tuple(TaskOfCluster.at(row) for row in shown), next=more)
 
-    async def deliveries(self, request: web.Request) -> web.Response:
-        """The newest deliveries that match, oldest first."""
-        query = _Query(request, frozenset({"sink", "state", "limit"}))
-        sink, limit = query.text("sink"), query.limit()
-        state = query.choice("state", {state.value: state for state in State})
-        rows = await self._store.transact(lambda tx: tx.deliveries(sink=sink, state=state, limit=limit))
-        return web.json_response({"deliveries": [shapes.delivery_json(row) for row in rows]})
+    async def task(self, question: AboutTask) -> answers.OneTask:
+        """One task and its events, oldest first."""
 
-    async def retry(self, request: web.Request) -> web.Response:
-        """Send dead deliveries again; ``resent`` lists those that were dead."""
-        wish = await _wish(request, Retry)
+        def read(tx: Transaction) -> tuple[TaskRow | None, list[PlacedEvent]]:
+            row = tx.task(question.cluster, question.action, question.id)
+            found = [] if row is None else tx.task_events(row.thread, after=question.after, limit=question.limit + 1)
+            return row, [PlacedEvent.at(position, event) for position, event in found]
+
+        row, events = await self._store.transact(read)
+        if row is None:
+            raise web.HTTPNotFound(text="There is no such task.")
+        shown = tuple(events[: question.limit])
+        more = shown[-1].sequence if len(events) > len(shown) else None
+        return answers.OneTask(task=TaskOfCluster.at(row), events=shown, next=more)
+
+    async def report(self, question: AboutReport) -> answers.Reports:
+        """All that is kept of the tasks that `id` may mean; one if it is clear which."""
+        found = await self._store.transact(lambda tx: tx.gathered_named(question.id))
+        # Tens of thousands of events are read here: beside the loop.
+        return await asyncio.to_thread(lambda: answers.Reports(report=tuple(each.dossier() for each in found)))
+
+    async def replicas(self, _question: Nothing) -> answers.Replicas:
+        """Who is at work, and who polls which cluster."""
         now = self._store.now().timestamp()
-        resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish, now))
+        found = await self._store.transact(lambda tx: tx.replicas(now))
+        return answers.Replicas(replicas=tuple(ReplicaShape.of(row) for row in found))
+
+    async def events(self, question: AboutEvents) -> answers.Events:
+        """Events that match, oldest first: the newest, or those behind `after`, or those before `before`."""
+        following = question.after > 0
+        rows = await self._store.transact(
+            lambda tx: tx.events(
+                cluster=question.cluster,
+                kind=question.kind,
+                severity=question.severity,
+                after=question.after,
+                before=question.before,
+                limit=question.limit + 1,
+            )
+        )
+        shown = rows[: question.limit] if following else rows[-question.limit :]
+        # Whoever follows has left something behind; whoever looks at the newest has not if there was no row more.
+        earlier = bool(shown) and (following or len(rows) > len(shown))
+        return answers.Events(
+            events=tuple(PlacedEvent.at(position, event) for position, event in shown),
+            last=shown[-1][0] if shown else question.after,
+            before=shown[0][0] if earlier else None,
+        )
+
+    async def story(self, question: AboutEvent) -> answers.Stories:
+        """An event: why there is one, what was before and after it, and what became of it: every delivery with every attempt."""
+        found = await self._store.transact(lambda tx: story(tx, question.id))
+        if found is None:
+            raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
+        return answers.Stories(story=(found,))
+
+    async def deliveries(self, question: AboutDeliveries) -> answers.Deliveries:
+        """The newest deliveries that match, oldest first."""
+        rows = await self._store.transact(
+            lambda tx: tx.deliveries(sink=question.sink, state=question.state, before=question.before, limit=question.limit + 1)
+        )
+        shown = rows[-question.limit :]
+        return answers.Deliveries(
+            deliveries=tuple(DeliveryShape.model_validate(row) for row in shown),
+            before=shown[0].id if len(rows) > len(shown) else None,
+        )
+
+    async def retry(self, wish: Retry) -> answers.Resent:
+        """Send dead deliveries again: either `ids`, or `all` with or without a `sink`. What is not dead is left alone."""
+        resent, sinks = await self._store.transact(lambda tx: _resend(tx, wish, self._store.now().timestamp()))
         if sinks:
             self._retried(sinks)
-        return web.json_response({"resent": resent})
+        return answers.Resent(resent=tuple(resent))
 
-    async def story(self, request: web.Request) -> web.Response:
-        """An event and what became of it."""
-        _Query(request, frozenset())
-        wanted = request.match_info["id"]
-        event, fate = await self._store.transact(lambda tx: (tx.event(wanted), tx.fate(wanted)))
-        if event is None:
-            raise web.HTTPNotFound(text="There is no such event; what nobody is owed any more is deleted after a month.")
-        return web.json_response({"story": [shapes.story_json(event, fate)]})
-
-    async def accuracy(self, request: web.Request) -> web.Response:
+    async def accuracy(self, _question: Nothing) -> answers.Accuracy:
         """How far off the forecasts were, the most left first."""
-        _Query(request, frozenset())
         judged = await self._store.transact(lambda tx: tx.judged())
-        return web.json_response({"accuracy": [shapes.accuracy_json(each) for each in accuracy(judged)]})
+        return answers.Accuracy(accuracy=tuple(AccuracyShape.of(each) for each in accuracy(judged)))
 
-    async def silences(self, request: web.Request) -> web.Response:
-        """The silences that hold or will; with ``all=true`` those that are over as well."""
-        query = _Query(request, frozenset({"all"}))
-        now, over = self._store.now(), query.choice("all", {"true": True, "false": False}) or False
-        found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=over))
-        return web.json_response({"silences": [shapes.silence_json(silence, now) for silence in found[-MOST:]]})
-
-    async def silence(self, request: web.Request) -> web.Response:
-        """Add a silence; ``silences`` holds it."""
+    async def silences(self, question: AboutSilences) -> answers.Silences:
+        """The silences that hold or will, by their ends."""
         now = self._store.now()
-        silence = (await _wish(request, Silencing)).silence(now)
+        found = await self._store.transact(lambda tx: tx.silences(now.timestamp(), over=question.all == "true"))
+        return answers.Silences(silences=tuple(SilenceShape.of(silence, now) for silence in found[-MOST:]))
+
+    async def silence(self, wish: Silencing) -> answers.Silences:
+        """Stop deliveries of what matches, from now on, for a while. The silence that was added comes back."""
+        now = self._store.now()
+        silence = wish.silence(now)
         await self._store.transact(lambda tx: tx.silence(silence))
-        return web.json_response({"silences": [shapes.silence_json(silence, now)]})
+        return answers.Silences(silences=(SilenceShape.of(silence, now),))
 
-    async def expire(self, request: web.Request) -> web.Response:
-        """End silences; ``expired`` lists those that held."""
-        wish, now = await _wish(request, Expire), self._store.now()
-        expired = await self._store.transact(lambda tx: tx.expire_silences(wish.ids, now))
-        return web.json_response({"expired": expired})
-
-
-_W = TypeVar("_W", bound=BaseModel)
+    async def expire(self, wish: Expire) -> answers.Expired:
+        """End silences now."""
+        now = self._store.now()
+        return answers.Expired(expired=tuple(await self._store.transact(lambda tx: tx.expire_silences(wish.ids, now))))
 
 
-async def _wish(request: web.Request, kind: type[_W]) -> _W:
-    # A form cannot post JSON, so a foreign page cannot either without asking first.
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(text="Send application/json.")
-    try:
-        return kind.model_validate_json(await request.read())
-    except ValidationError as error:
-        raise web.HTTPBadRequest(text=said(error)) from None
+def _place(cursor: str) -> tuple[str, str, str]:
+    project, cluster, action, task = cursor.split("/", PARTS - 1)
+    return f"{project}/{cluster}", action, task
 
 
 def _resend(transaction: Transaction, wish: Retry, now: float) -> tuple[list[str], frozenset[str]]:
@@ -147,48 +212,3 @@ def _resend(transaction: Transaction, wish: Retry, now: float) -> tuple[list[str
     after = transaction.counts()
     fewer = {sink for (sink, state), count in before.items() if state is State.DEAD and after.get((sink, state), 0) < count}
     return resent, frozenset(fewer)
-
-
-class _Query:
-    """Reads the query of a URL. Every method raises `web.HTTPBadRequest` for what it cannot read."""
-
-    def __init__(self, request: web.Request, known: frozenset[str]) -> None:
-        self._query = request.query
-        for name in self._query:
-            if name not in known:
-                expected = ", ".join(sorted(known)) or "none"
-                raise web.HTTPBadRequest(text=f"Unknown parameter {name!r}; known here: {expected}.")
-
-    def text(self, name: str) -> str | None:
-        """A text, None if it is not given."""
-        value = self._query.get(name)
-        # Neither a NUL nor half a surrogate can be asked of a database.
-        if value is not None and any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
-            raise web.HTTPBadRequest(text=f"{name} holds what is no text.")
-        return value
-
-    def number(self, name: str, default: int) -> int:
-        """A whole number from 0."""
-        value = self._query.get(name)
-        if value is None:
-            return default
-        if not (value.isascii() and value.isdecimal() and len(value) < len(str(LARGEST))):
-            raise web.HTTPBadRequest(text=f"{name} must be a whole number from 0, not {value[:40]!r}.")
-        return int(value)
-
-    def limit(self) -> int:
-        """How many rows: 50 unless told, at least 1 and at most `MOST`."""
-        return min(max(self.number("limit", 50), 1), MOST)
-
-    def choice(self, name: str, known: dict[str, T]) -> T | None:
-        """One of several words, None if it is not given."""
-        value = self._query.get(name)
-        if value is not None and value not in known:
-            raise web.HTTPBadRequest(text=f"{name} must be one of {', '.join(known)}, not {value[:40]!r}.")
-        return None if value is None else known[value]
-
-
-def problem(status: int, detail: str) -> web.Response:
-    """An error as RFC 9457 says it."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return web.json_response(body, status=status, content_type="application/problem+json")

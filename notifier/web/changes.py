@@ -15,8 +15,8 @@ from notifier.store.transaction import Transaction
 MOST = 50
 """Streams at a time; a browser without one looks again by itself."""
 
-REFRESH = 30.0
-"""Seconds after which a page is taken to have changed: what it says of ages has."""
+REFRESH = 10.0
+"""Seconds after which a page is taken to have changed: what it says of ages has, that of the data first of all."""
 
 KEEP_ALIVE = 15.0
 """Seconds; proxies commonly cut a connection that is silent for 60."""
@@ -107,6 +107,8 @@ class Changes:
 
 
 def _fingerprint(transaction: Transaction) -> Hashable:
-    """What the page would show differently: the newest event, what is owed, which sinks are left alone."""
+    """What a page would show differently: the newest event, what is owed, how sinks and clusters stand, what is silenced."""
     newest = [position for position, _ in transaction.events(limit=1)]
-    return tuple(newest), frozenset(transaction.counts().items()), frozenset(transaction.sinks().items())
+    silences = frozenset((silence.id, silence.ends_at) for silence in transaction.silences(time.time()))
+    deliveries, sinks = frozenset(transaction.counts().items()), frozenset(transaction.sinks().items())
+    return tuple(newest), deliveries, sinks, silences, transaction.cluster_counts()

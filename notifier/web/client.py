@@ -8,9 +8,12 @@ from urllib.parse import quote
 
 import aiohttp
 
-from notifier.outbound import BodyTooLarge, cause, open_session, read_capped
+from notifier.outbound import MAX_BODY, BodyTooLarge, cause, open_session, read_capped
 
 Rows = list[dict[str, Any]]
+
+LARGEST_REPORT = 256 * 1024 * 1024
+"""Bytes that all that is kept of a task may take: of hundreds of nodes there are tens of thousands of events."""
 
 
 class RemoteError(Exception):
@@ -40,11 +43,19 @@ class Remote:
             self._session = None
 
     async def clusters(self) -> Rows:
-        """Every cluster, as `shapes.cluster_json`. Raises `RemoteError`."""
-        return await self._rows("clusters", {})
+        """Every cluster, as `shapes.cluster_json`, page by page. Raises `RemoteError`."""
+        found: Rows = []
+        after: str | None = None
+        while after is not None or not found:
+            answer = await self._answer("GET", "clusters", params={} if after is None else {"after": after})
+            page, after = _listed(answer, "clusters", self._url), answer.get("next")
+            if not page or not isinstance(after, str | None):
+                break
+            found += page
+        return found
 
     async def replicas(self) -> Rows:
-        """Every replica, as `shapes.replica_json`. Raises `RemoteError`."""
+        """Every replica, as `shapes.ReplicaShape`. Raises `RemoteError`."""
         return await self._rows("replicas", {})
 
     async def events(
@@ -82,6 +93,10 @@ class Remote:
         """How far off the forecasts were, as `shapes.accuracy_json`. Raises `RemoteError`."""
         return await self._ask("GET", "accuracy", "accuracy")
 
+    async def report(self, task: str) -> Rows:
+        """All that is kept of the tasks that a word may mean, as `shapes.dossier_json`. Raises `RemoteError`."""
+        return await self._ask("GET", f"tasks/{quote(task, safe='')}/report", "report", most=LARGEST_REPORT)
+
     async def silences(self, *, over: bool = False) -> Rows:
         """The silences that hold or will, with ``over`` all, as `shapes.silence_json`. Raises `RemoteError`."""
         return await self._ask("GET", "silences", "silences", params={"all": "true"} if over else {})
@@ -97,12 +112,15 @@ class Remote:
     async def _rows(self, what: str, query: Mapping[str, str | None]) -> Rows:
         return await self._ask("GET", what, what, params={name: value for name, value in query.items() if value is not None})
 
-    async def _ask(self, method: str, path: str, wanted: str, **body: Any) -> list[Any]:
+    async def _ask(self, method: str, path: str, wanted: str, *, most: int = MAX_BODY, **body: Any) -> list[Any]:
+        return _listed(await self._answer(method, path, most=most, **body), wanted, self._url)
+
+    async def _answer(self, method: str, path: str, *, most: int = MAX_BODY, **body: Any) -> dict[str, Any]:
         if self._session is None:
             raise RuntimeError("Remote is used outside `async with`.")
         try:
             async with self._session.request(method, f"{self._url}/api/v1/{path}", headers=self._headers, **body) as response:
-                status, text = response.status, await read_capped(response)
+                status, text = response.status, await read_capped(response, most)
         except BodyTooLarge as error:
             raise RemoteError(f"{self._url}: {error}. Ask for less.") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -113,10 +131,14 @@ class Remote:
         if status != 200:  # noqa: PLR2004 - HTTP's own number
             detail = answer.get("detail") if isinstance(answer.get("detail"), str) else "no reason given"
             raise RemoteError(f"{self._url} refused (HTTP {status}): {detail}")
-        found = answer.get(wanted)
-        if not isinstance(found, list):
-            raise RemoteError(f"What answers at {self._url} is no notifier.")
-        return found
+        return answer
+
+
+def _listed(answer: Mapping[str, Any], wanted: str, url: str) -> list[Any]:
+    found = answer.get(wanted)
+    if not isinstance(found, list):
+        raise RemoteError(f"What answers at {url} is no notifier.")
+    return found
 
 
 def _json(text: bytes) -> dict[str, Any]:

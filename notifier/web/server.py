@@ -10,24 +10,28 @@ from typing import Self
 
 from aiohttp import web
 
-from notifier import telemetry
+from notifier import metrics, telemetry
+from notifier.report.pen import stylesheet
 from notifier.store.errors import StoreError
-from notifier.store.rows import State
 from notifier.store.store import Store
-from notifier.store.transaction import Transaction
-from notifier.web import page
-from notifier.web.access import HEADERS, Access
-from notifier.web.api import Api, problem
+from notifier.web.access import HEADERS, Access, Role
+from notifier.web.api import Api
 from notifier.web.changes import Changes
+from notifier.web.connections import BACKLOG, Connection, Room
 from notifier.web.health import Health
+from notifier.web.pages import ROLE, Pages, apology
+from notifier.web.problems import problem
 
 MAX_BODY = 64 * 1024
-STATIC = {"style.css": "text/css", "live.js": "text/javascript", "favicon.svg": "image/svg+xml"}
-FEED = 30
-"""Events on the page."""
-
-DEAD_SHOWN = 50
-"""Dead letters on the page."""
+STATIC = {
+    "style.css": "text/css",
+    "parts.css": "text/css",
+    "live.js": "text/javascript",
+    "act.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+}
+PICTURE = "picture.css"
+"""How a timeline is painted on a dark page: told by what draws it."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +44,7 @@ class Web:
         host: Where to listen.
         port: 0 for any that is free; afterwards ``port`` says which.
         token: What to ask for; None to answer anybody, on loopback only.
+        read_token: What to ask for where nothing is changed; ``token`` does as well.
         health: How the program is, asked at every request that wants to know.
         retried: Called with the sinks whose dead deliveries are owed again.
 
@@ -57,6 +62,7 @@ class Web:
         token: str | None,
         health: Callable[[], Health],
         retried: Callable[[frozenset[str]], None],
+        read_token: str | None = None,
     ) -> None:
         if token is None and not _is_loopback(host):
             raise ValueError(f"http.listen is {host}, which others can reach: set http.token, or listen on 127.0.0.1.")
@@ -64,11 +70,13 @@ class Web:
         self._host = host
         self.port = port
         self._health = health
-        self._access = Access(token)
+        self._access = Access(token, read_token)
         self._changes = Changes(store)
+        self._room = Room()
         self._runner = web.AppRunner(
-            self._application(Api(store, retried)), handler_cancellation=True, shutdown_timeout=1.0, access_log=None
+            self._application(Api(store, retried, health)), handler_cancellation=True, shutdown_timeout=1.0
         )
+        self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
@@ -79,27 +87,36 @@ class Web:
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self.port).start()
+            # No `web.TCPSite`: the connections of its are not bounded.
+            self._server = await asyncio.get_running_loop().create_server(
+                self._connection, self._host, self.port, backlog=BACKLOG
+            )
         except BaseException:
             await self._runner.cleanup()
             raise
-        self.port = self._runner.addresses[0][1]
+        self.port = self._server.sockets[0].getsockname()[1]
         self._changes.start()
         return self
+
+    def _connection(self) -> Connection:
+        if self._runner.server is None:
+            raise RuntimeError("A connection came before the start or after the end.")
+        return Connection(self._runner.server, self._room, asyncio.get_running_loop())
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # Before the runner waits for handlers: streams would not end by themselves.
         await self._changes.close()
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
 
     def _application(self, api: Api) -> web.Application:
-        app = web.Application(middlewares=[_contained, self._checked], client_max_size=MAX_BODY)
+        app = web.Application(middlewares=[_noted, _contained, self._checked], client_max_size=MAX_BODY)
         app.on_response_prepare.append(_add_headers)
         app.add_routes(
             [
-                web.get("/", self._page),
-                web.get("/fragment", self._fragment),
-                web.get("/stream", self._changes.stream),
+                *Pages(self._store, self._health).routes(),
+                web.get("/stream", self._changes.stream, allow_head=False),  # it would hold a place and say nothing
                 web.get("/static/{name}", _static),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
@@ -111,20 +128,8 @@ class Web:
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._access.check(request)
+        request[ROLE] = self._access.check(request)
         return await handler(request)
-
-    async def _page(self, _request: web.Request) -> web.Response:
-        return await self._rendered("page.html")
-
-    async def _fragment(self, _request: web.Request) -> web.Response:
-        return await self._rendered("main.html")
-
-    async def _rendered(self, template: str) -> web.Response:
-        seen, health, now = await self._store.transact(_look), self._health(), self._store.now()
-        # Thousands of clusters take longer than other requests should wait.
-        text = await asyncio.to_thread(page.render, template, seen, health, now)
-        return web.Response(text=text, content_type="text/html")
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         alive = self._health().alive
@@ -134,19 +139,22 @@ class Web:
         health = self._health()
         ready = health.alive and not health.problems
         body: dict[str, object] = {"ready": ready, "problems": list(health.problems)}
-        if self._access.knows(request):
+        if self._access.role(request) is not Role.STRANGER:
             body["details"] = list(health.details)
         return web.json_response(body, status=200 if ready else 503)
 
 
-def _look(transaction: Transaction) -> page.Seen:
-    return page.Seen(
-        clusters=transaction.clusters(),
-        events=transaction.events(limit=FEED),
-        sinks=transaction.sinks(),
-        counts=transaction.counts(),
-        dead=transaction.deliveries(state=State.DEAD, limit=DEAD_SHOWN),
-    )
+@web.middleware
+async def _noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell the connection that it is being answered, so that it does not have to make way for another."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        return await handler(request)
+    connection.begin()
+    try:
+        return await handler(request)
+    finally:
+        connection.end()
 
 
 @web.middleware
@@ -156,17 +164,25 @@ async def _contained(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
     except web.HTTPException as refusal:
         said = refusal.text or ""
-        answer = problem(refusal.status, HTTPStatus(refusal.status).phrase if said.startswith(f"{refusal.status}:") else said)
+        answer = _refused(request, refusal.status, "" if said.startswith(f"{refusal.status}:") else said)
         for name in ("Allow", "Retry-After", "WWW-Authenticate"):
             for value in refusal.headers.getall(name, []):
                 answer.headers.add(name, value)
         return answer
     except StoreError as error:
         telemetry.store_failed("web", str(error))
-        return problem(503, "The store does not answer; the log says why.")
+        return _refused(request, 503, "The store does not answer; the log says why.")
     except Exception as error:  # noqa: BLE001 - the door to the outside: nothing of it may be shown
         telemetry.fault("web", error)
-        return problem(500, "A fault of the notifier; the log says more.")
+        return _refused(request, 500, "A fault of the notifier; the log says more.")
+
+
+def _refused(request: web.Request, status: int, detail: str) -> web.Response:
+    """The error as a page for a browser that was sent to one, else as a problem."""
+    title = HTTPStatus(status).phrase
+    if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/"):
+        return apology(request, status, title, detail)
+    return problem(status, detail or title)
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -175,14 +191,17 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 async def _static(request: web.Request) -> web.Response:
     name = request.match_info["name"]
+    if name == PICTURE:
+        return web.Response(text=stylesheet(), content_type="text/css")
     if name not in STATIC:
         raise web.HTTPNotFound
     body = files("notifier.web").joinpath("static", name).read_bytes()
     return web.Response(body=body, content_type=STATIC[name], charset="utf-8")
 
 
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(body=telemetry.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+async def _metrics(request: web.Request) -> web.Response:
+    body, kind = metrics.exposition(request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": kind})
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,125 +1,402 @@
-"""What the store holds as JSON-able data: the shapes of the REST answers and of the command line's ``--json``.
+"""What the store holds as answers: the shapes of REST and of the command line's ``--json``, one frozen model each.
 
-A contract like `render.payload`: fields may be added, none may change. Absent things are null, moments are ISO 8601 in UTC.
+The OpenAPI document is generated from these models, so it cannot say anything else than what is answered. They are a contract
+like `render.payload`: fields may be added, none may change. Absent things are null, moments are ISO 8601 in UTC.
+
+Long, because it is one contract, and whoever needs it finds it in one place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from notifier.domain.accuracy import Class
 from notifier.domain.known import KnownTask
-from notifier.domain.model import Action, Event, Outage, Stage, Task
+from notifier.domain.model import Action, Event, Kind, Severity, Task
 from notifier.domain.progress import progress
-from notifier.domain.render import Json, iso, payload
+from notifier.domain.render import Json, payload
 from notifier.domain.silences import Silence
+from notifier.store import codec
+from notifier.store.dossiers import Gathered
 from notifier.store.replicas import ReplicaRow
-from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow
+from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow, State, TaskRow
+
+SEVERITIES = tuple(severity.word for severity in Severity)
 
 
-def event_json(position: int, event: Event) -> Json:
-    """An event, with its ``position``: what ``after`` counts from."""
-    return {"position": position, **payload(event)}
+def _severity(word: str) -> str:
+    if word not in SEVERITIES:
+        raise ValueError(f"must be one of {', '.join(SEVERITIES)}")
+    return word
 
 
-def delivery_json(row: DeliveryRow) -> Json:
-    """A delivery: which event is owed to which sink, and how far that is."""
-    return {
-        "id": row.id,
-        "event": row.event,
-        "sink": row.sink,
-        "kind": row.kind,
-        "cluster": row.cluster,
-        "state": row.state.value,
-        "attempts": row.attempts,
-        "created_at": iso(row.created_at),
-        "settled_at": iso(row.settled_at),
-        "next_at": iso(row.next_at),
-        "reason": row.reason,
-        "detail": row.detail,
-        "reminder": row.reminder,
-    }
+SeverityWord = Annotated[str, AfterValidator(_severity), Field(json_schema_extra={"enum": list(SEVERITIES)})]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def story_json(event: Event, fate: Sequence[tuple[DeliveryRow, Sequence[AttemptRow]]]) -> Json:
-    """An event and what became of it: every delivery with every try."""
-    return {
-        "event": payload(event),
-        "deliveries": [{**delivery_json(row), "tries": [_attempt_json(attempt) for attempt in tries]} for row, tries in fate],
-    }
+class Shape(BaseModel):
+    """An answer or a part of one. An unknown field is a fault of ours: the document would not know it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
 
-def _attempt_json(attempt: AttemptRow) -> Json:
-    return {
-        "number": attempt.number,
-        "ended_at": iso(attempt.ended_at),
-        "outcome": attempt.outcome,
-        "reason": attempt.reason,
-        "detail": attempt.detail,
-    }
+class NodesShape(Shape):
+    """Where the nodes of a task stand."""
+
+    total: int
+    completed: tuple[str, ...]
+    in_flight: tuple[str, ...]
 
 
-def silence_json(silence: Silence, now: datetime) -> Json:
-    """A silence, and whether it holds now. The matcher is spelled as the configuration spells it."""
-    matcher = silence.matcher
-    return {
-        "id": silence.id,
-        "match": {
-            "kind": list(matcher.kind),
-            "severity": f"{matcher.severity.lowest.word}..{matcher.severity.highest.word}",
-            "labels": {name: list(globs) for name, globs in matcher.labels.items()},
-            "cluster": list(matcher.cluster),
-            "project": list(matcher.project),
-            "action": list(matcher.action),
-        },
-        "task": silence.task,
-        "reminders_only": silence.reminders_only,
-        "starts_at": iso(silence.starts_at),
-        "ends_at": iso(silence.ends_at),
-        "author": silence.author,
-        "reason": silence.reason,
-        "active": silence.active(now),
-    }
+class StageShape(Shape):
+    """A step of the work on one node, as the API named it."""
+
+    order: int
+    name: str
+    status: str
+    description: str
+    began_at: datetime | None
+    ended_at: datetime | None
 
 
-def accuracy_json(found: Class) -> Json:
+class OutageShape(Shape):
+    """A span in which a cluster could not be polled, and why."""
+
+    since: datetime
+    reason: str
+    detail: str
+
+
+class EtaShape(Shape):
+    """When a task will probably end: a range, and what the guess rests on."""
+
+    earliest: datetime
+    latest: datetime
+    basis: str
+
+
+class ClusterNames(Shape):
+    """What a cluster is called, and where it is."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    region: str
+    project: str
+
+
+class EventTask(Shape):
+    """What an event says of its task."""
+
+    id: str
+    action: Action
+    status: str
+    attempt: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    nodes: NodesShape
+    target: str | None
+    fail_message: str | None
+    current_node: str | None
+    stages: tuple[StageShape, ...]
+
+
+class TimingShape(Shape):
+    """What an event about time says; lengths in seconds, ``share`` in percent. See `Timing`."""
+
+    since: datetime
+    lasted: float
+    unseen: float
+    usual: float | None
+    basis: str | None
+    until: datetime | None
+    share: int | None
+    fits: bool | None
+
+
+class SinkShape(Shape):
+    """What an event says of a sink that fails, or works again."""
+
+    name: str
+    since: datetime
+    reason: str | None
+    detail: str | None
+    waiting: int
+    lost: int
+
+
+class EventShape(Shape):
+    """A fact that happened, told once: the ``data`` of the webhook body."""
+
+    id: str
+    kind: Kind
+    severity: SeverityWord
+    sequence: int
+    time: datetime
+    observed: bool
+    observed_at: datetime
+    catch_up: bool
+    summary: str
+    cluster: ClusterNames
+    task: EventTask | None
+    node: str | None
+    stage: StageShape | None
+    progress: Share | None
+    eta: EtaShape | None
+    outage: OutageShape | None
+    timing: TimingShape | None
+    sink: SinkShape | None
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """The event as the webhook says it."""
+        return cls.model_validate(payload(event))
+
+
+class PlacedEvent(EventShape):
+    """An event with its ``position`` among all: what ``after`` and ``before`` count from."""
+
+    position: int
+
+    @classmethod
+    def at(cls, position: int, event: Event) -> Self:
+        """The event that stands at a position."""
+        return cls.model_validate({"position": position, **payload(event)})
+
+
+class DeliveryShape(Shape):
+    """A delivery: which event is owed to which sink, and how far that is. ``reminder``: 0 for news, n for the n-th.
+
+    ``ready_at`` is until when it was held; ``along`` the delivery whose message tells it too.
+    """
+
+    id: str
+    event: str
+    sink: str
+    kind: str
+    cluster: str
+    state: State
+    attempts: int
+    created_at: datetime
+    settled_at: datetime | None
+    next_at: datetime | None
+    reason: str | None
+    detail: str | None
+    reminder: int
+    ready_at: datetime | None
+    along: str | None
+
+
+class TryShape(Shape):
+    """One attempt at a delivery: when it ended, how, and why so."""
+
+    number: int
+    ended_at: datetime
+    outcome: str
+    reason: str | None
+    detail: str | None
+
+
+class NearEvent(Shape):
+    """Another event, in brief."""
+
+    id: str
+    kind: Kind
+    sequence: int
+    observed_at: datetime
+    summary: str
+
+    @classmethod
+    def of(cls, event: Event | None) -> Self | None:
+        """The same, for an answer."""
+        return None if event is None else cls(**{name: payload(event)[name] for name in cls.model_fields})
+
+
+class TriedDelivery(DeliveryShape):
+    """A delivery with every attempt at it. ``told_with``: what the message is about that tells it too."""
+
+    tries: tuple[TryShape, ...]
+    told_with: NearEvent | None
+
+    @classmethod
+    def told(cls, row: DeliveryRow, tries: Sequence[AttemptRow], leader: Event | None) -> Self:
+        """The row and its attempts, for an answer."""
+        found = tuple(TryShape.model_validate(each) for each in tries)
+        return cls(**dict(DeliveryShape.model_validate(row)), tries=found, told_with=NearEvent.of(leader))
+
+
+class StoryShape(Shape):
+    """An event: by which ``rule`` there is one, its neighbours, and what became of it: every delivery with every attempt."""
+
+    event: EventShape
+    deliveries: tuple[TriedDelivery, ...]
+    rule: str
+    before: NearEvent | None
+    after: NearEvent | None
+
+
+class LeftShape(Shape):
+    """How much was left: seconds from ``least`` on, and less than ``below`` unless that is null."""
+
+    least: float
+    below: float | None
+
+
+class AccuracyShape(Shape):
     """How far off the forecasts were that were made with so much ``left``; all in seconds, shares from 0 to 1."""
-    return {
-        "left": {"least": found.least, "below": found.below},
-        "forecasts": found.count,
-        "held": round(found.held, 4),
-        "error": round(found.error, 1),
-        "bias": round(found.bias, 1),
-        "share": round(found.share, 4),
-    }
+
+    left: LeftShape
+    forecasts: int
+    held: Share
+    error: float
+    bias: float
+    share: Annotated[float, Field(ge=0)]
+
+    @classmethod
+    def of(cls, found: Class) -> Self:
+        """The same, for an answer."""
+        return cls(
+            left=LeftShape(least=found.least, below=found.below),
+            forecasts=found.count,
+            held=round(found.held, 4),
+            error=round(found.error, 1),
+            bias=round(found.bias, 1),
+            share=round(found.share, 4),
+        )
 
 
-def cluster_json(row: ClusterRow) -> Json:
-    """A cluster and every task known of it, newest first."""
-    return {
-        "id": row.cluster.id,
-        "name": row.cluster.name,
-        "labels": dict(row.cluster.labels),
-        "region": row.cluster.region,
-        "project": row.cluster.project,
-        "changed_at": iso(row.changed_at),
-        "outage": _outage_json(row.outage),
-        "tasks": [_task_json(action, known) for action, known in row.tasks],
-    }
+class MatchShape(Shape):
+    """What a silence matches, spelled as the configuration spells it."""
+
+    kind: tuple[str, ...]
+    severity: str
+    labels: Mapping[str, tuple[str, ...]]
+    cluster: tuple[str, ...]
+    project: tuple[str, ...]
+    action: tuple[str, ...]
 
 
-def replica_json(row: ReplicaRow) -> Json:
+class SilenceShape(Shape):
+    """A silence, and whether it holds now."""
+
+    id: str
+    match: MatchShape
+    task: str | None
+    reminders_only: bool
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    reason: str
+    active: bool
+
+    @classmethod
+    def of(cls, silence: Silence, now: datetime) -> Self:
+        """The same, for an answer."""
+        matcher = silence.matcher
+        match = MatchShape(
+            kind=matcher.kind,
+            severity=f"{matcher.severity.lowest.word}..{matcher.severity.highest.word}",
+            labels=matcher.labels,
+            cluster=matcher.cluster,
+            project=matcher.project,
+            action=matcher.action,
+        )
+        return cls(
+            id=silence.id,
+            match=match,
+            task=silence.task,
+            reminders_only=silence.reminders_only,
+            starts_at=silence.starts_at,
+            ends_at=silence.ends_at,
+            author=silence.author,
+            reason=silence.reason,
+            active=silence.active(now),
+        )
+
+
+class TaskShape(Shape):
+    """A task as it is known: the newest accepted answer of the API, and which attempt it is."""
+
+    id: str
+    action: Action
+    status: str
+    attempt: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    nodes: NodesShape
+    current_node: str | None
+    stages: tuple[StageShape, ...]
+    target: str | None
+    fail_message: str | None
+    progress: Share | None
+    vanished: bool
+
+    @classmethod
+    def of(cls, action: Action, known: KnownTask) -> Self:
+        """The same, for an answer."""
+        return cls(**_task(action, known))
+
+
+class TaskOfCluster(TaskShape):
+    """A task with its cluster."""
+
+    cluster: ClusterNames
+
+    @classmethod
+    def at(cls, row: TaskRow) -> Self:
+        """The row, for an answer."""
+        return cls(**_task(row.action, row.known), cluster=ClusterNames.model_validate(row.cluster))
+
+
+class ClusterShape(ClusterNames):
+    """A cluster and every task known of it, newest first. ``asked_at``: its last good answer since this program started."""
+
+    asked_at: datetime | None
+    changed_at: datetime
+    outage: OutageShape | None
+    tasks: tuple[TaskShape, ...]
+
+    @classmethod
+    def seen(cls, row: ClusterRow, asked_at: datetime | None = None) -> Self:
+        """The row, for an answer."""
+        return cls(
+            **dict(ClusterNames.model_validate(row.cluster)),
+            asked_at=asked_at,
+            changed_at=row.changed_at,
+            outage=None if row.outage is None else OutageShape.model_validate(row.outage),
+            tasks=tuple(TaskShape.of(action, known) for action, known in row.tasks),
+        )
+
+
+class ReplicaShape(Shape):
     """A replica of the notifier: whether it is at work, and which clusters it polls. ``lanes``: tasks it tells of just now."""
-    return {
-        "name": row.name,
-        "version": row.release,
-        "alive": row.alive,
-        "well": row.well,
-        "started_at": iso(row.started_at),
-        "seen_at": iso(row.seen_at),
-        "lease_until": iso(row.lease_until),
-        "clusters": list(row.clusters),
-        "lanes": row.lanes,
-    }
+
+    name: str
+    version: str
+    alive: bool
+    well: bool
+    started_at: datetime
+    seen_at: datetime
+    lease_until: datetime
+    clusters: tuple[str, ...]
+    lanes: int
+
+    @classmethod
+    def of(cls, row: ReplicaRow) -> Self:
+        """The same, for an answer."""
+        return cls(
+            name=row.name,
+            version=row.release,
+            alive=row.alive,
+            well=row.well,
+            started_at=row.started_at,
+            seen_at=row.seen_at,
+            lease_until=row.lease_until,
+            clusters=row.clusters,
+            lanes=row.lanes,
+        )
 
 
 def nodes_total(task: Task) -> int:
@@ -127,22 +404,19 @@ def nodes_total(task: Task) -> int:
     return len(set(task.total) | set(task.completed))
 
 
-def _outage_json(outage: Outage | None) -> Json | None:
-    return None if outage is None else {"since": iso(outage.since), "reason": outage.reason, "detail": outage.detail}
-
-
-def _task_json(action: Action, known: KnownTask) -> Json:
+def _task(action: Action, known: KnownTask) -> Json:
     task = known.task
+    nodes = NodesShape(total=nodes_total(task), completed=task.completed, in_flight=task.in_flight)
     return {
         "id": task.id,
-        "action": action.value,
+        "action": action,
         "status": task.status,
         "attempt": known.attempt,
-        "started_at": iso(task.started_at),
-        "ended_at": iso(task.ended_at),
-        "nodes": {"total": nodes_total(task), "completed": list(task.completed), "in_flight": list(task.in_flight)},
+        "started_at": task.started_at,
+        "ended_at": task.ended_at,
+        "nodes": nodes,
         "current_node": task.current_node,
-        "stages": [_stage_json(stage) for stage in task.stages],
+        "stages": tuple(StageShape.model_validate(stage) for stage in task.stages),
         "target": task.target,
         "fail_message": task.fail_message,
         "progress": progress(task),
@@ -150,12 +424,32 @@ def _task_json(action: Action, known: KnownTask) -> Json:
     }
 
 
-def _stage_json(stage: Stage) -> Json:
-    return {
-        "order": stage.order,
-        "name": stage.name,
-        "status": stage.status,
-        "description": stage.description,
-        "began_at": iso(stage.began_at),
-        "ended_at": iso(stage.ended_at),
-    }
+def event_json(position: int, event: Event) -> Json:
+    """An event as the command line prints it."""
+    return PlacedEvent.at(position, event).model_dump(mode="json")
+
+
+def delivery_json(row: DeliveryRow) -> Json:
+    """A delivery as the command line prints it."""
+    return DeliveryShape.model_validate(row).model_dump(mode="json")
+
+
+def dossier_json(gathered: Gathered) -> dict[str, Any]:
+    """All that is kept of a task, field by field as `dossier.Dossier` has it: what reports are made of."""
+    shown: dict[str, Any] = codec.dossier.dump_python(gathered.dossier(), mode="json")
+    return shown
+
+
+def silence_json(silence: Silence, now: datetime) -> Json:
+    """A silence as the command line prints it."""
+    return SilenceShape.of(silence, now).model_dump(mode="json")
+
+
+def cluster_json(row: ClusterRow) -> Json:
+    """A cluster as the command line prints it."""
+    return ClusterShape.seen(row).model_dump(mode="json")
+
+
+def accuracy_json(found: Class) -> Json:
+    """How good the forecasts were, as the command line prints it."""
+    return AccuracyShape.of(found).model_dump(mode="json")

@@ -6,21 +6,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from notifier.config import MatchSettings
 from notifier.config.fields import Duration
 from notifier.domain.plain_text import one_line
 from notifier.domain.silences import Silence
-
-MOST = 200
-"""Ids of one wish, and rows of one answer, whatever ``limit`` asks for."""
+from notifier.web.questions import MOST, Text
 
 LONGEST = timedelta(days=90)
 """A silence that lasts longer is forgotten by those who made it."""
 
-Ids = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=MOST)]
-Line = Annotated[str, Field(min_length=1, max_length=500)]
+SAYS_SOMETHING = "[^\\s\\u0000-\\u001f\\u0080-\\u009f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]"
+"""What `one_line` leaves more of than spaces."""
+
+EITHER: JsonValue = [
+    {"required": ["ids"], "properties": {"ids": {"type": "array"}, "all": {"const": False}, "sink": {"type": "null"}}},
+    {"required": ["all"], "properties": {"ids": {"type": "null"}, "all": {"const": True}}},
+]
+
+PLAIN = r"^(?:[1-9]\d{0,3}m|[1-9]\d{0,2}h|(?:[1-8]?[1-9]|[1-9]0)d)$"
+"""The durations that the document promises; whatever the configuration takes is taken."""
+
+Ids = Annotated[list[Annotated[Text, Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=MOST)]
+Line = Annotated[str, Field(min_length=1, max_length=500, json_schema_extra={"pattern": SAYS_SOMETHING})]
 
 
 class _Wish(BaseModel):
@@ -30,9 +39,11 @@ class _Wish(BaseModel):
 class Retry(_Wish):
     """Send dead deliveries again: either ``ids``, or ``all`` with or without a ``sink``."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": EITHER})
+
     ids: Ids | None = None
     all: bool = False
-    sink: str | None = None
+    sink: Text | None = None
 
     @model_validator(mode="after")
     def _choose(self) -> Self:
@@ -48,21 +59,14 @@ class Expire(_Wish):
 
 
 class Silencing(_Wish):
-    """Stop deliveries of what matches, from now on, for a while.
+    """Stop deliveries of what matches, from now on, for a while."""
 
-    Attributes:
-        match: As a route's; empty matches everything.
-        lasting: ``for``: how long, as ``2h``.
-        task: Only of the task with this id.
-        reminders_only: News is told all the same.
-    """
-
-    match: MatchSettings = MatchSettings()
-    lasting: Duration = Field(alias="for")
-    author: Line
-    reason: Line
-    task: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    reminders_only: bool = False
+    match: MatchSettings = Field(MatchSettings(), description="As a route's; empty matches everything.")
+    lasting: Duration = Field(alias="for", description="How long, as 2h: 90d at the most.", json_schema_extra={"pattern": PLAIN})
+    author: Line = Field(description="Who silences.")
+    reason: Line = Field(description="Why; people will ask.")
+    task: Annotated[Text, Field(min_length=1)] | None = Field(None, description="Only of the task with this id.")
+    reminders_only: bool = Field(default=False, description="An acknowledgement: news is told all the same, reminders are not.")
 
     @field_validator("author", "reason")
     @classmethod

@@ -120,6 +120,8 @@ def test_help_is_there_for_every_command() -> None:
         "routes",
         "silence",
         "sinks",
+        "status",
+        "watch",
     ]
     for command in ([], *([name] for name in commands)):
         found = subprocess.run([sys.executable, "-m", "notifier", *command, "--help"], capture_output=True, text=True, check=True)

@@ -184,10 +184,24 @@ def test_a_project_that_is_wrong_is_told_in_its_place(old: str, new: str, expect
         ),
         ("http: {listen: 8080}", "7:16: http.listen: must be host:port such as 127.0.0.1:8080; "),
         ("http: {listen: '127.0.0.1:99999'}", "7:1: http: there is no port above 65535; "),
+        (
+            "http: {read_token: 0123456789abcdef}",
+            '7:1: http: read_token goes with token; write token: "${NOTIFIER_TOKEN}" beside it',
+        ),
+        (
+            "http: {token: 0123456789abcdef, read_token: 0123456789abcdef}",
+            "7:1: http: read_token is the same as token; give it a value of its own, or leave it out",
+        ),
         ("http: {token: short}", "7:15: http.token: must be 16 or more characters of printable ASCII without spaces; "),
         ("log: {level: loud}", "7:14: log.level: must be 'debug', 'info', 'warning' or 'error'; "),
         ("poll: {active: 1s, active: 2s}", "7:20: poll.active: the key is there twice; keep one; the first is in line 7"),
-        ("on: 5", "7:1: on: unknown key 'on'; known here: delivery, http, log, poll, projects, routes, sinks, store"),
+        (
+            "on: 5",
+            (
+                "7:1: on: unknown key 'on'; known here: "
+                "delivery, heartbeat, http, log, metrics, poll, projects, routes, sinks, store, tracing"
+            ),
+        ),
     ],
 )
 def test_a_section_that_is_wrong_is_told_in_its_place(line: str, expected: str, tmp_path: Path) -> None:
@@ -221,9 +235,9 @@ def test_what_is_planned_but_not_built_is_refused_not_ignored(key: str, place: s
     assert (problem.what, problem.remedy) == (f"'{key}' is not supported yet", "leave it out")
 
 
-def test_discovery_is_refused_where_the_design_puts_it(tmp_path: Path) -> None:
-    text = MINIMAL + "    discover: {every: 10m}\n"
-    assert [each.what for each in refused(tmp_path, text).problems] == ["'discover' is not supported yet"]
+def test_what_is_planned_is_refused_for_a_project_too(tmp_path: Path) -> None:
+    text = MINIMAL + "    egress: {proxy: http://127.0.0.1:3128}\n"
+    assert [each.what for each in refused(tmp_path, text).problems] == ["'egress' is not supported yet"]
 
 
 def test_a_file_that_cannot_be_read_is_one_problem_without_a_line(tmp_path: Path) -> None:
@@ -257,6 +271,7 @@ def test_a_byte_order_mark_is_taken_for_what_it_is(tmp_path: Path) -> None:
     [
         f"http: {{token: {CANARY}, listn: x}}",
         f"http: {{tokn: {CANARY}}}",
+        f"http: {{read_token: {CANARY}}}",
         f"http: {{listen: {CANARY}}}",
         f"poll: {{token: {CANARY}}}",
         f"poll: {{active: {CANARY}}}",

@@ -15,6 +15,7 @@ from notifier.domain.model import Kind
 from notifier.domain.render import payload, render
 from notifier.domain.samples import FAIL_MESSAGE, sample
 from notifier.domain.words import Words
+from notifier.outlets import outlet_settings
 from notifier.wording import trial
 from notifier.wording.overrides import Overrides, spoken
 from notifier.wording.sandbox import LONGEST, LONGEST_TEMPLATE, Refused, compiled
@@ -211,7 +212,7 @@ def test_the_words_of_a_configuration_reach_the_sink(tmp_path: Path) -> None:
     path.write_text(CONFIGURATION)
     (entry,) = app.load(path).sinks
     assert spoken(entry).title(FAILED) == "sample-cluster: call"
-    assert app.outlet_settings(entry).words == spoken(entry)
+    assert outlet_settings(entry).words == spoken(entry)
 
 
 @pytest.mark.parametrize(

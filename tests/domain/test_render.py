@@ -91,6 +91,16 @@ CHOICE = "Someone must choose: retry or terminate."
             "sink team FAILS",
             "Sink team cannot be told anything since 2026-03-01 08:00:00 UTC (refused: HTTP 401). 7 message(s) wait for it.",
         ),
+        (
+            Kind.CLUSTER_DISCOVERED,
+            "is new, and watched from now on",
+            "The project prod-beijing lists a new cluster; it is watched from now on.",
+        ),
+        (
+            Kind.CLUSTER_FORGOTTEN,
+            "is no longer listed",
+            "The project prod-beijing no longer lists it as one to watch; it is not watched any more.",
+        ),
     ],
 )
 def test_every_kind_has_its_words(kind: Kind, headline: str, line: str) -> None:

@@ -15,6 +15,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import BREAK_AFTER, Policy
 from notifier.engine import dispatcher as engine
 from notifier.engine import record as recording
+from notifier.engine.sending import LEASE
 from notifier.store.errors import Fenced, StoreDamaged, StoreError, StoreFull
 from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
@@ -169,8 +170,8 @@ async def test_being_asked_to_wait_is_no_try(store: Store) -> None:
     sink = Sink(lambda message: throttled if message.attempt <= 2 and message.event.sequence == 1 else Receipt())
     tries: list[int] = []
     served = outlet(store, sink)
-    render = served._message
-    served._message = lambda claim: (tries.append(claim.tries), render(claim))[1]  # type: ignore[method-assign,func-returns-value]
+    render = served._sender.message
+    served._sender.message = lambda claim: (tries.append(claim.tries), render(claim))[1]  # type: ignore[method-assign,func-returns-value]
     await store.transact(tell())
     async with serving(served):
         await eventually(settled(store))
@@ -393,7 +394,7 @@ async def test_what_was_stopped_for_half_its_lease_is_not_sent(store: Store) -> 
     await store.transact(tell())
     served = outlet(store, sink)
     [claim] = await store.transact(lambda tx: tx.claim("team", "us", 1, lease=30.0, now=time.time()))
-    await served._serve(claim, time.monotonic() - engine.LEASE / 2, 0.0)
+    await served._serve(claim, time.monotonic() - LEASE / 2, 0.0)
     assert sink.heard == []
     assert [row.state for row in await rows(store)] == [State.PENDING] * 4
 

@@ -12,8 +12,9 @@ from notifier.domain.model import Kind
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.standing import Standing
-from notifier.engine.dispatcher import Outlet, OutletSettings
+from notifier.engine.dispatcher import Outlet
 from notifier.engine.fallback import Fallback
+from notifier.engine.sending import OutletSettings
 from notifier.store.errors import StoreError
 from notifier.store.rows import SinkState, State
 from notifier.store.standings import Standings
@@ -31,7 +32,7 @@ async def store() -> AsyncIterator[Store]:
 
 def watched(store: Store, sink: object, name: str, after: float = 600.0) -> Outlet:
     settings = OutletSettings(name, timeout=2.0, policy=QUICK, concurrency=1)
-    return Outlet(settings, sink, store, "tester", Fallback(name, AUDIENCE, after))  # type: ignore[arg-type]  # scripted
+    return Outlet(settings, sink, store, "tester", fallback=Fallback(name, AUDIENCE, after))  # type: ignore[arg-type]  # scripted
 
 
 def refuses_until(opened: list[bool], **how: object) -> Sink:

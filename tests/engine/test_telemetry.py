@@ -35,11 +35,11 @@ FACTS: dict[str, tuple[Say, dict[str, object]]] = {
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    handlers, level, ours = root.handlers, root.level, structlog.get_config()
     yield
     root.handlers = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**ours)
 
 
 def _lines(say: Say, style: Any = "json", level: str = "debug") -> list[str]:
@@ -137,3 +137,34 @@ def test_metrics_move_and_no_cluster_is_a_label() -> None:
     text = telemetry.metrics().decode()
     assert 'notifier_sink_paused{sink="metric-sink"} 0.0' in text
     assert "a-cluster-by-name" not in text
+
+
+def test_a_fault_on_a_terminal_shows_where_it_is_and_nothing_that_lay_around() -> None:
+    stream = io.StringIO()
+    telemetry.configure("console", "info", stream)
+
+    def fails() -> None:
+        token = "s3cret"
+        raise RuntimeError(f"{len(token)} letters")
+
+    try:
+        fails()
+    except RuntimeError as error:
+        telemetry.fault("web", error)
+    said = stream.getvalue()
+    assert "6 letters" in said
+    assert "in fails" in said
+    assert "s3cret" not in said
+
+
+def test_a_fault_before_logging_is_set_up_shows_nothing_that_lay_around_either(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(token: str) -> None:
+        raise RuntimeError(len(token))
+
+    try:
+        fails("hunter" + "2hunter2")
+    except RuntimeError as error:
+        telemetry.fault("a command", error)
+    said = capsys.readouterr().out
+    assert "RuntimeError: 14" in said
+    assert "hunter2hunter2" not in said

@@ -14,7 +14,7 @@ import pytest
 from smtp_servers import Mail, mailing, post_office, scripted, willing
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
-from notifier.domain.message import Message, Receipt
+from notifier.domain.message import Message, Receipt, Report
 from notifier.domain.model import Action, Eta, Kind, Nodes
 from notifier.domain.render import render
 from notifier.domain.samples import sample, samples
@@ -306,3 +306,33 @@ async def test_what_cannot_be_made_a_mail_is_refused_and_says_so(monkeypatch: py
     assert (caught.value.outcome, caught.value.reason) == (Outcome.REJECTED, DeliveryReason.RENDER)
     assert "stranger" not in caught.value.detail
     assert heard == []
+
+
+REPORT = Report("search-prod · upgrade", "<svg/>", "<!doctype html><title>report</title>", b"\x89PNG and so on")
+
+
+def test_a_report_stands_in_the_mail_and_is_attached() -> None:
+    sent = mail(replace(FAILED, report=REPORT))
+    assert sent.get_content_type() == "multipart/mixed"
+    html = sent.get_body(("html",))
+    assert isinstance(html, EmailMessage)
+    assert sent.get_body(("plain",)) is not None
+    (picture,) = (part for part in sent.walk() if part.get_content_type() == "image/png")
+    assert picture.get_content() == REPORT.png
+    assert picture["Content-ID"] is not None
+    assert f'src="cid:{picture["Content-ID"].strip("<>")}"' in html.get_content()
+    (page,) = sent.iter_attachments()
+    assert (page.get_filename(), page.get_content().strip()) == ("report.html", REPORT.html)
+
+
+def test_a_report_without_a_picture_is_attached_alone() -> None:
+    sent = mail(replace(FAILED, report=replace(REPORT, png=None)))
+    html = sent.get_body(("html",))
+    assert isinstance(html, EmailMessage)
+    assert "<img" not in html.get_content()
+    assert [part.get_content_type() for part in sent.iter_attachments()] == ["text/html"]
+
+
+def test_a_mail_with_a_report_is_the_same_to_the_byte_when_it_is_sent_again() -> None:
+    message = replace(FAILED, report=REPORT)
+    assert letter(message, None, SENDER) == letter(replace(message, attempt=3), None, SENDER)

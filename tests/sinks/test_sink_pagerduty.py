@@ -20,10 +20,12 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Action, Cluster, Kind, Snapshot, Task
 from notifier.domain.plan import Audience
+from notifier.domain.rehearsal import set_apart
 from notifier.domain.render import render
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.samples import sample
-from notifier.engine.dispatcher import Dispatcher, Outlet, OutletSettings
+from notifier.engine.dispatcher import Dispatcher, Outlet
+from notifier.engine.sending import OutletSettings
 from notifier.outbound import open_session
 from notifier.sinks.contract import Surroundings
 from notifier.sinks.pagerduty import LARGEST, Settings, Sink, dedup_key, judged
@@ -126,10 +128,11 @@ async def test_a_stall_ends_by_progress_by_failure_and_by_success() -> None:
         assert said(receiver)[:2] == [("trigger", "stall"), ("resolve", "stall")]
 
 
-async def test_a_cluster_that_is_watched_again_resolves_its_outage_even_if_the_receipt_is_lost() -> None:
+@pytest.mark.parametrize("end", [Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN])
+async def test_a_cluster_that_is_watched_again_or_no_more_resolves_its_outage_even_if_the_receipt_is_lost(end: Kind) -> None:
     async with duty() as (sink, receiver):
         await told(sink, Kind.CLUSTER_UNREACHABLE)
-        await told(sink, Kind.CLUSTER_RECOVERED, last=None)
+        await told(sink, end, last=None)
     assert said(receiver) == [("trigger", "unreachable"), ("resolve", "unreachable")]
 
 
@@ -210,6 +213,19 @@ async def test_news_that_comes_late_says_so() -> None:
     said(receiver)
     summary = json.loads(receiver.posts[0].body)["payload"]["summary"]
     assert summary.endswith("retry or terminate. Told 2 h late. 3 earlier message(s) never arrived.")
+
+
+async def test_a_drill_resolves_what_it_opened_and_nothing_else() -> None:
+    real, last = sample(Kind.TASK_FAILED, mark=None), None
+    async with duty() as (sink, receiver):
+        for kind in (Kind.TASK_FAILED, Kind.TASK_RETRIED, Kind.TASK_SUCCEEDED):
+            event = set_apart(sample(kind).event, "DRILL", "r1")
+            last = await sink.send(replace(sample(kind), event=event, id=event.id, mark="DRILL"), last)
+    assert said(receiver) == [("trigger", "failure"), ("acknowledge", "failure"), ("resolve", "failure"), ("change", "")]
+    keys = {json.loads(post.body).get("dedup_key") for post in receiver.posts} - {None}
+    assert len(keys) == 1
+    assert dedup_key(real, "failure") not in keys
+    assert json.loads(receiver.posts[0].body)["payload"]["severity"] == "info"
 
 
 async def test_what_is_too_large_is_told_without_its_details() -> None:

@@ -16,7 +16,7 @@ from source_servers import Served, bomb, serving, serving_bytes
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster
 from notifier.outbound import open_session
-from notifier.sources import huawei_css
+from notifier.sources import huawei_css, paging
 from notifier.sources.credentials import Credentials, FromEnvironment, Given, Token
 from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.signing import Keys, parse_authorization, signature
@@ -480,7 +480,7 @@ async def test_a_list_that_never_stands_still_is_partial_but_keeps_all_that_was_
 
 
 async def test_the_number_of_pages_is_bounded(open_source: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huawei_css, "MAX_PAGES", 5)
+    monkeypatch.setattr(paging, "MAX_PAGES", 5)
     ids, partial, served = await listed(open_source, Listing(100, size=1))
     assert (len(ids), partial, len(served.requests)) == (6, True, 6)
 

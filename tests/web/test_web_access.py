@@ -10,7 +10,7 @@ from notifier.web.server import Web
 
 EVERYWHERE = "0.0.0.0"
 TOKEN = "s3cret-tökén"
-CLOSED = ("/", "/fragment", "/stream", "/static/style.css", "/metrics", "/api/v1/clusters", "/api/v1/events", "/nowhere")
+CLOSED = ("/", "/events", "/stream", "/static/style.css", "/metrics", "/api/v1/clusters", "/api/v1/events", "/nowhere")
 
 
 def basic(password: str, user: str = "anybody") -> str:
@@ -69,7 +69,7 @@ async def test_a_wrong_token_is_refused(header: str) -> None:
 @pytest.mark.parametrize("header", [f"Bearer {TOKEN}", f"bearer  {TOKEN} ", basic(TOKEN), basic(TOKEN, "")])
 async def test_the_token_opens_everything(header: str) -> None:
     async with a_world(token=TOKEN) as world:
-        for path in ("/", "/fragment", "/static/live.js", "/metrics", "/api/v1/clusters"):
+        for path in ("/", "/letters", "/static/live.js", "/metrics", "/api/v1/clusters"):
             assert await status_of(world, path, Authorization=header) == 200
         # A name that is not loopback is fine: that is what the token is for.
         assert await status_of(world, "/", Authorization=header, Host="notifier.example.com") == 200

@@ -60,7 +60,7 @@ async def test_events_are_filtered_and_followed() -> None:
             assert 0 < len(expected) < len(events), query
             assert (await world.json(f"/api/v1/events?{query}"))["events"] == expected, query
         assert (await world.json("/api/v1/events?limit=1"))["events"] == events[-1:]
-        assert await world.json("/api/v1/events?after=99") == {"events": [], "last": 99}
+        assert await world.json("/api/v1/events?after=99") == {"events": [], "last": 99, "before": None}
 
 
 async def test_deliveries_are_filtered() -> None:
@@ -101,9 +101,15 @@ async def test_a_limit_is_capped_at_200() -> None:
         ("/api/v1/events?after=9223372036854775808", "after must be a whole number"),
         ("/api/v1/events?severity=loud", "severity must be one of debug, info, warning, error, critical, not 'loud'"),
         ("/api/v1/events?cluster=a%00b", "cluster holds what is no text"),
-        ("/api/v1/events?sink=x", "Unknown parameter 'sink'; known here: after, cluster, kind, limit, severity"),
+        ("/api/v1/events?sink=x", "Unknown parameter 'sink'; known here: after, before, cluster, kind, limit, severity"),
         ("/api/v1/deliveries?state=lost", "state must be one of pending, sending, delivered, dead"),
-        ("/api/v1/clusters?x=1", "Unknown parameter 'x'; known here: none"),
+        ("/api/v1/events/x/story?id=y", "Unknown parameter 'id'; known here: none"),
+        ("/api/v1/events?limit=1&limit=2", "given twice"),
+        ("/api/v1/silences?all=1", "all must be one of true, false"),
+        ("/api/v1/tasks?after=a/b", "after is no `next` of an answer."),
+        ("/api/v1/tasks?action=PAINTING", "action must be one of UPGRADING, AZ_MIGRATION"),
+        ("/api/v1/deliveries?sink=" + "x" * 201, "sink: String should have at most 200 characters"),
+        ("/api/v1/clusters?x=1", "Unknown parameter 'x'; known here: after, limit"),
     ],
 )
 async def test_what_cannot_be_asked_is_said(path: str, said: str) -> None:

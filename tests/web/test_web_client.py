@@ -1,9 +1,11 @@
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from web_world import a_world, bury_all
+from web_world import a_world, bury_all, cluster, poll
 
+from notifier.store.transaction import Transaction
 from notifier.web.client import Remote, RemoteError
+from notifier.web.questions import MOST
 
 
 async def test_the_client_reads_what_the_server_says() -> None:
@@ -19,6 +21,18 @@ async def test_the_client_reads_what_the_server_says() -> None:
         await world.store.transact(bury_all)
         assert await remote.retry(sink="another") == []
         assert await remote.retry() == [dead[0]["id"]]
+
+
+async def test_every_cluster_is_read_however_many_pages_they_fill() -> None:
+    async with a_world(filled=False) as world, Remote(world.web.url) as remote:
+        assert await remote.clusters() == []
+
+        def many(tx: Transaction) -> None:
+            for number in range(MOST + 3):
+                poll(tx, cluster(f"c{number}", number), [])
+
+        await world.store.transact(many)
+        assert {found["name"] for found in await remote.clusters()} == {f"c{number}" for number in range(MOST + 3)}
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])

@@ -86,6 +86,10 @@ class World:
         async with self.session.get(self.web.url + path, headers=headers) as response:
             return response.status, response, await response.text()
 
+    async def post(self, path: str, body: object, **headers: str) -> tuple[int, dict[str, object]]:
+        async with self.session.post(self.web.url + path, json=body, headers=headers) as response:
+            return response.status, await response.json()
+
     async def json(self, path: str) -> dict[str, object]:
         async with self.session.get(self.web.url + path) as response:
             assert response.status == 200, await response.text()
@@ -94,7 +98,7 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(*, token: str | None = None, filled: bool = True) -> AsyncIterator[World]:
+async def a_world(*, token: str | None = None, read_token: str | None = None, filled: bool = True) -> AsyncIterator[World]:
     store = Store("sqlite://").open()
     world: World
     retried: list[frozenset[str]] = []
@@ -103,6 +107,7 @@ async def a_world(*, token: str | None = None, filled: bool = True) -> AsyncIter
         host="127.0.0.1",
         port=0,
         token=token,
+        read_token=read_token,
         health=lambda: world.health,
         retried=retried.append,
     )

@@ -1,0 +1,165 @@
+"""Plays recordings again: the events that follow from them, the messages they make, and who would be told with other routes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from secrets import token_hex
+
+from notifier.config import Settings, SinkEntry
+from notifier.direct import lines
+from notifier.domain.diff import Step, diff
+from notifier.domain.holding import Holding
+from notifier.domain.identity import of_delivery
+from notifier.domain.known import Known
+from notifier.domain.message import Message
+from notifier.domain.model import Action, Event, Severity
+from notifier.domain.outage import reachable, unreachable
+from notifier.domain.rehearsal import set_apart
+from notifier.domain.render import render
+from notifier.domain.retry import Policy
+from notifier.domain.routing import Matcher, Route, SeverityRange, sinks_of
+from notifier.outlets import page_of
+from notifier.sinks import registry
+from notifier.sources.recording import Entry, RecordingError
+
+CONSOLE = "console"
+MARK = "REPLAY"
+
+
+class Rebuilding:
+    """The events that recorded answers lead to, as the poller would have found them.
+
+    Args:
+        unreachable_after: Seconds for which polls may fail before it is told.
+    """
+
+    def __init__(self, unreachable_after: float = 300.0) -> None:
+        self.trouble: list[str] = []
+        """The answers that could not be read."""
+        self._limit = unreachable_after
+        self._known: dict[str, Known] = {}
+        self._failing: dict[str, set[Action]] = {}
+
+    def events(self, entries: Iterable[Entry]) -> Iterator[Event]:
+        """Every event, in the order in which it was found."""
+        for entry in entries:
+            try:
+                yield from self._step(entry)
+            except RecordingError as error:
+                self.trouble.append(str(error))
+
+    def _step(self, entry: Entry) -> tuple[Event, ...]:
+        key = entry.cluster.key
+        known, failing = self._known.get(key, Known()), self._failing.setdefault(key, set())
+        if entry.failure is not None:
+            failing.add(entry.action)
+            step = unreachable(known, entry.cluster, (entry.failure.reason, entry.failure.detail), entry.at, self._limit)
+        else:
+            failing.discard(entry.action)
+            step = diff(known, entry.snapshot(), entry.at)
+            if not failing:  # The cluster is reached again when each of its two lists is.
+                again = reachable(step.known, entry.cluster, entry.at)
+                step = Step(again.known, step.events + again.events)
+        self._known[key] = step.known
+        return step.events
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """One event and who would be told of it: by sink, when; and by those that are not, nothing."""
+
+    event: Event
+    told: Mapping[str, datetime]
+
+
+def who(settings: Settings, events: Iterable[Event]) -> Iterator[Hearing]:
+    """Who would have been told of each event with these routes, digests and quiet hours. Silences are not of the file."""
+    holdings = {entry.name: Holding(digest=entry.digest, quiet=entry.quiet) for entry in settings.sinks}
+    for event in events:
+        sinks = sinks_of(event, settings.routes)
+        yield Hearing(event, {sink: holdings[sink].hold(event, event.observed_at).ready_at for sink in sinks})
+
+
+class Playing:
+    """Tells sinks what follows from recorded answers, all of it marked.
+
+    Args:
+        settings: Where the sinks and routes are configured; None: the console is told.
+        sinks: Which of them are told what their routes say; none: the console.
+        speed: How many times faster than it was; None: as fast as possible.
+        everything: The console is told of what matters least as well.
+        as_json: In which form.
+    """
+
+    def __init__(
+        self, settings: Settings | None, sinks: Sequence[str], *, speed: float | None, everything: bool, as_json: bool
+    ) -> None:
+        lowest = Severity.DEBUG if everything else Severity.INFO
+        self._routes: Sequence[Route] = (Route(Matcher(severity=SeverityRange(lowest)), (CONSOLE,)),)
+        self._sinks = [console(as_json=as_json)]
+        if settings is not None and sinks:
+            self._routes, self._sinks = settings.routes, [entry for entry in settings.sinks if entry.name in sinks]
+        self._page = None if settings is None else page_of(settings)
+        self._speed = speed
+        self._rebuilding = Rebuilding(300.0 if settings is None else settings.poll.unreachable_after)
+
+    @property
+    def trouble(self) -> list[str]:
+        """The answers that could not be read."""
+        return self._rebuilding.trouble
+
+    async def play(self, entries: Iterable[Entry]) -> AsyncIterator[tuple[Event, str, str | None]]:
+        """Tell; each message with its event, its sink, and the problem if it did not arrive."""
+        pace, run = _Pace(self._speed), token_hex(4)
+        async with lines(self._sinks, self._page) as open_lines:
+            for event in self._rebuilding.events(pace.watched(entries)):
+                await pace.wait()
+                for name in sinks_of(event, self._routes):
+                    if (line := open_lines.get(name)) is not None:
+                        told = await line.tell(message(set_apart(event, MARK, run), name, MARK))
+                        yield event, name, None if told.problem is None else str(told.problem)
+
+
+def console(*, as_json: bool) -> SinkEntry:
+    """The sink of a replay that names none."""
+    settings = registry.load(CONSOLE).settings.model_validate({"format": "json" if as_json else "text"})
+    return SinkEntry(CONSOLE, CONSOLE, settings, 10.0, None, 1, Policy())
+
+
+def message(event: Event, sink: str, mark: str) -> Message:
+    """The message of an event that is no news. It is as fresh as it was then."""
+    return render(
+        event,
+        delivery_id=of_delivery(event.id, sink),
+        attempt=1,
+        may_repeat=False,
+        skipped=0,
+        now=event.observed_at,
+        mark=mark,
+    )
+
+
+class _Pace:
+    """Makes time pass as it passed then, so many times faster."""
+
+    def __init__(self, speed: float | None, clock: Callable[[], float] | None = None) -> None:
+        self._speed = speed
+        self._clock = clock or asyncio.get_running_loop().time
+        self._began: tuple[datetime, float] | None = None
+        self._at: datetime | None = None
+
+    def watched(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """The entries, noting the time of each."""
+        for entry in entries:
+            self._began = self._began or (entry.at, self._clock())
+            self._at = entry.at
+            yield entry
+
+    async def wait(self) -> None:
+        """Wait until the newest entry is due."""
+        if self._speed is None or self._began is None or self._at is None:
+            return
+        then, start = self._began
+        due = start + (self._at - then).total_seconds() / self._speed
+        await asyncio.sleep(max(due - self._clock(), 0.0))

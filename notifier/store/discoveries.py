@@ -1,0 +1,46 @@
+"""What is known of a project's list of clusters."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from notifier.domain.discovery import Roll
+from notifier.store import codec, schema, statements
+from notifier.store.session import Session
+
+AT_ONCE = 500
+"""Keys in one question; databases bear only so many parameters."""
+
+
+class Discoveries(Session):
+    """The part of a transaction that discovery uses. ``project`` is Huawei's id of it."""
+
+    def roll(self, project: str) -> Roll:
+        """Who was listed; an empty roll at first. Locked where several replicas write."""
+        table = schema.discovery
+        found = self._run(select(table.c.roll).where(table.c.project == project).with_for_update()).scalar()
+        return Roll() if found is None else codec.roll.validate_json(found)
+
+    def save_roll(self, project: str, roll: Roll) -> None:
+        """Write who is listed now."""
+        written = codec.dump(codec.roll, roll)
+        statement = statements.upsert(self._dialect, schema.discovery).values(project=project, roll=written)
+        self._run(statement.on_conflict_do_update(index_elements=["project"], set_={"roll": written}))
+
+    def met(self, keys: Iterable[str]) -> frozenset[str]:
+        """Those of some clusters, by their keys, that are known at all."""
+        wanted, table = sorted(keys), schema.cluster
+        found: set[str] = set()
+        for start in range(0, len(wanted), AT_ONCE):
+            part = wanted[start : start + AT_ONCE]
+            found.update(self._run(select(table.c.key).where(table.c.key.in_(part))).scalars())
+        return frozenset(found)
+
+    def forgotten(self) -> frozenset[str]:
+        """The keys of clusters that have gone from the lists they were on."""
+        return frozenset(
+            member.cluster.key
+            for written in self._run(select(schema.discovery.c.roll)).scalars()
+            for member in codec.roll.validate_json(written).members.values()
+            if member.gone_at is not None
+        )

@@ -1,0 +1,109 @@
+"""The end of a task brings its report along, where a sink is configured to have it; nothing waits for it for long."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from engine_scripts import Sink, cluster, eventually, running, serving, settled
+
+from notifier.domain.diff import diff
+from notifier.domain.message import Report
+from notifier.domain.model import Action, Event, Kind, Snapshot
+from notifier.domain.plan import Audience
+from notifier.domain.routing import Matcher, Route
+from notifier.domain.words import Words
+from notifier.engine import reports
+from notifier.engine.dispatcher import Outlet
+from notifier.engine.reports import Draw, Reports
+from notifier.engine.sending import OutletSettings
+from notifier.report.png import NoPictureError
+from notifier.store.errors import StoreError
+from notifier.store.store import Store
+from notifier.store.transaction import Transaction
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = Store("sqlite://").open()
+    yield opened
+    opened.close()
+
+
+def failure(tx: Transaction) -> list[Event]:
+    """A task that starts and fails."""
+    subject, now = cluster(), datetime.now(UTC)
+    before, version = tx.known(subject)
+    known, events = before, list[Event]()
+    for tasks in ((), (running(),), (replace(running(), status="FAILED", fail_message="no quota"),)):
+        step = diff(known, Snapshot(subject, Action.UPGRADING, tasks), now)
+        known, events = step.known, [*events, *step.events]
+    owed = Audience([Route(Matcher(kind=("task.*",)), ("team",))]).plan(events, now)
+    tx.save(subject, (before, version), known, (events, owed), now.timestamp())
+    return events
+
+
+async def told(store: Store, draw: Draw | None) -> Sink:
+    sink = Sink()
+    await store.transact(failure)
+    outlet = Outlet(OutletSettings("team", timeout=2.0), sink, store, "tester", draw=draw)
+    async with serving(outlet):
+        await eventually(settled(store, count=2))
+    assert [message.event.kind for message in sink.heard] == [Kind.TASK_STARTED, Kind.TASK_FAILED]
+    return sink
+
+
+async def test_the_end_of_a_task_has_its_report_and_nothing_else_has(store: Store) -> None:
+    started, failed = (await told(store, Reports(store, Words("zh")))).heard
+    assert started.report is None
+    assert failed.report is not None
+    assert "出现的问题" in failed.report.html
+    assert "no quota" in failed.report.html
+    assert failed.report.svg.startswith("<svg")
+    assert failed.report.png is not None
+    assert failed.report.png.startswith(b"\x89PNG")
+
+
+async def test_a_sink_that_wants_no_report_gets_none(store: Store) -> None:
+    assert [message.report for message in (await told(store, None)).heard] == [None, None]
+
+
+async def test_without_a_font_the_page_goes_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_font(_: str) -> bytes:
+        raise NoPictureError("no font")
+
+    monkeypatch.setattr(reports, "png", no_font)
+    *_, failed = (await told(store, Reports(store, Words()))).heard
+    assert failed.report is not None
+    assert failed.report.png is None
+
+
+@pytest.mark.parametrize("error", [StoreError("gone"), ValueError("a fault"), MemoryError()])
+async def test_a_report_that_cannot_be_made_loses_no_message(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object) -> Report:
+        raise error
+
+    monkeypatch.setattr(reports, "report", fails)
+    *_, failed = (await told(store, Reports(store, Words()))).heard
+    assert failed.report is None
+
+
+async def test_a_report_that_takes_too_long_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "LONGEST", 0.05)
+
+    async def never(_: object) -> None:
+        await asyncio.Event().wait()
+
+    slow = Reports(store, Words())
+    monkeypatch.setattr(slow, "_store", type("Stuck", (), {"transact": staticmethod(never)})())
+    *_, failed = (await told(store, slow)).heard
+    assert failed.report is None
+
+
+async def test_a_task_of_which_nothing_is_kept_has_none(store: Store) -> None:
+    events = await store.transact(failure)
+    stranger = replace(events[-1], cluster=cluster("other"))
+    assert await Reports(store, Words())(stranger) is None

@@ -1,0 +1,165 @@
+"""The whole program on a project whose clusters come and go, with a dead man's switch listening."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from click.testing import CliRunner
+from engine_scripts import eventually
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text_format
+
+from notifier import app, inquiry, once
+from notifier.cli import main
+from notifier.domain.errors import FetchError
+from notifier.domain.model import Kind
+from notifier.sources.scenarios import PROJECT_ID, SCENARIOS, ClusterPlan, Scenario
+from notifier.sources.simulator import Simulator
+from notifier.store.store import Store
+
+CONFIG = """\
+projects:
+  - name: prod
+    region: cn-north-4
+    project_id: {project}
+    endpoint: {cloud}
+    credentials: {{access_key: AK, secret_key: SK}}
+    discover: {{every: 100ms, name: "search-*"}}
+poll: {{active: 100ms, idle: 100ms, rate: 200}}
+store: sqlite:///{folder}/notifier.db
+sinks:
+  console: {{type: console, stream: stderr}}
+http: {{listen: "127.0.0.1:0"}}
+heartbeat: {{url: "{switch}", every: 100ms}}
+"""
+MODEL = SCENARIOS["success"].clusters[0]
+
+
+def plan(name: str, *, created: float = -1000.0, gone_at: float = float("inf")) -> ClusterPlan:
+    return replace(MODEL, id=f"id-of-{name}", name=name, tasks=(), created=created, gone_at=gone_at)
+
+
+STORY = Scenario(
+    "comings",
+    "clusters come and go",
+    (plan("search-a"), plan("search-b", created=100.0), plan("search-c", gone_at=200.0), plan("other")),
+)
+
+
+@asynccontextmanager
+async def a_switch() -> AsyncIterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    server = web.Application()
+    server.router.add_get("/{tail:.*}", answer)
+    async with TestServer(server) as listening:
+        yield str(listening.make_url("/alive")), asked
+
+
+def written(folder: Path, cloud: str, switch: str = "http://127.0.0.1:1/") -> Path:
+    path = folder / "notifier.yaml"
+    path.write_text(CONFIG.format(project=PROJECT_ID, cloud=cloud, folder=folder, switch=switch))
+    return path
+
+
+async def told(store: Store) -> list[tuple[Kind, str]]:
+    events = await store.transact(lambda tx: tx.events(kind="cluster.*"))
+    return [(event.kind, event.cluster.name) for _, event in events]
+
+
+async def ask(crew: app.Crew, path: str, accept: str = "*/*") -> tuple[int, str, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"{crew.page}{path}", headers={"Accept": accept}) as response:
+        return response.status, response.content_type, await response.text()
+
+
+async def test_clusters_come_and_go_and_the_switch_hears_that_all_is_well(tmp_path: Path) -> None:
+    seconds = [0.0]
+    async with Simulator(STORY, speed=1, monotonic=lambda: seconds[0]) as cloud, a_switch() as (switch, pings):
+        settings = app.load(written(tmp_path, cloud.url, switch))
+        store = Store(settings.store).open()
+        try:
+            async with app.Crew(settings, store) as crew:
+                await eventually(lambda: len(crew.poller.watches) == 2 and all(each.polled_at for each in crew.poller.watches))
+                assert await told(store) == []
+                seconds[0] = 150.0
+                await eventually(lambda: len(crew.poller.watches) == 3)
+                seconds[0] = 250.0
+                await eventually(lambda: len(crew.poller.watches) == 2)
+                assert await told(store) == [(Kind.CLUSTER_DISCOVERED, "search-b"), (Kind.CLUSTER_FORGOTTEN, "search-c")]
+                await eventually(lambda: len(pings) >= 1)
+                assert await ask(crew, "/healthz") == (200, "application/json", '{"alive": true}')
+                await eventually(lambda: all(not each.failures for each in crew.poller.watches))
+                status, _, body = await ask(crew, "/readyz")
+                assert (status, json.loads(body)["problems"]) == (200, [])
+                _, kind, text = await ask(crew, "/metrics")
+                assert kind == "text/plain"
+                found = {family.name: family for family in text_format(text)}
+                assert [sample.value for sample in found["notifier_clusters"].samples] == [2.0]
+                assert found["notifier_backlog"].samples[0].labels == {"sink": "console"}
+                _, kind, text = await ask(crew, "/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+                assert kind == "application/openmetrics-text"
+                read = openmetrics(text)  # type: ignore[no-untyped-call]  # it has no types
+                assert {family.name for family in read} >= {"notifier_polls", "notifier_data_age_seconds"}
+            heard = len(pings)
+        finally:
+            store.close()
+    assert len(pings) == heard
+
+
+async def test_a_wedged_tick_and_a_refused_reload_are_said(tmp_path: Path) -> None:
+    async with Simulator(STORY) as cloud:
+        settings = app.load(written(tmp_path, cloud.url))
+        store = Store(settings.store).open()
+        try:
+            async with app.Crew(settings, store, refused="notifier.yaml:1:1: wrong") as crew:
+                crew.ticking._at -= 60.0
+                assert (await ask(crew, "/healthz"))[0] == 503
+                status, _, body = await ask(crew, "/readyz")
+                assert status == 503
+                assert json.loads(body)["problems"] == [
+                    "the clock stands still",
+                    "the configuration was changed and refused; the one before is in use",
+                ]
+                assert "notifier.yaml:1:1: wrong" in body
+        finally:
+            store.close()
+
+
+async def test_a_look_at_everything_asks_the_list_too(tmp_path: Path) -> None:
+    async with Simulator(STORY) as cloud:
+        settings = app.load(written(tmp_path, cloud.url))
+        found = await once.look_at_all(settings)
+        assert sorted(cluster.name for cluster, _ in found) == ["search-a", "search-c"]
+        assert not any(isinstance(known, FetchError) for _, known in found)
+    [(listing, error)] = await once.look_at_all(settings)
+    assert listing.name == "the clusters of prod"
+    assert isinstance(error, FetchError)
+
+
+def test_who_would_be_told_can_be_asked_though_no_cluster_is_named(tmp_path: Path) -> None:
+    settings = app.load(written(tmp_path, "http://127.0.0.1:1"))
+    event = inquiry.imagined(settings, Kind.TASK_FAILED, None, None)
+    assert (event.cluster.project, event.cluster.name) == ("prod", "a cluster of prod")
+    assert inquiry.imagined(settings, Kind.CLUSTER_FORGOTTEN, "search-9", None).cluster.name == "search-9"
+
+
+@pytest.mark.parametrize(("projects", "words"), [(1, "those that 1 project lists"), (2, "those that 2 projects list")])
+def test_check_counts_what_it_can(tmp_path: Path, projects: int, words: str) -> None:
+    path = written(tmp_path, "http://127.0.0.1:1")
+    one = path.read_text()
+    head, tail = one.index("  - name"), one.index("poll:")
+    another = one[head:tail].replace("name: prod", "name: test").replace(PROJECT_ID, "another") if projects > 1 else ""
+    path.write_text(one[:tail] + another + one[tail:])
+    done = CliRunner().invoke(main, ["check", "-c", str(path)])
+    assert done.exit_code == 0, done.output
+    assert f"0 clusters and {words}, 1 sinks" in done.output

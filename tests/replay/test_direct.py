@@ -1,0 +1,91 @@
+"""Drills and replays tell sinks without the engine: they try again, give up, and touch nothing real."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifier import direct
+from notifier.direct import Line
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.message import Message, Receipt
+from notifier.domain.model import Kind
+from notifier.domain.rehearsal import set_apart
+from notifier.domain.samples import sample
+from notifier.replay import console, message
+
+sys.path.append(str(Path(__file__).parents[1] / "engine"))
+
+from engine_scripts import Sink
+
+
+def line(*answers: Receipt | Exception, **facts: Any) -> tuple[Line, Sink]:
+    waiting = list(answers)
+    sink = Sink(lambda _: waiting.pop(0))
+    entry = replace(console(as_json=False), policy=replace(console(as_json=False).policy, first_retry=0.001), **facts)
+    return Line(entry, sink), sink
+
+
+def news() -> Message:
+    return message(set_apart(sample(Kind.TASK_FAILED).event, "DRILL", "r1"), "console", "DRILL")
+
+
+RETRY = DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "HTTP 503")
+
+
+async def test_what_may_work_later_is_tried_again() -> None:
+    spoken, sink = line(RETRY, Receipt({"ts": "1"}), Receipt({"ts": "2"}))
+    told = await spoken.tell(news())
+    assert (told.tries, told.problem) == (2, None)
+    await spoken.tell(news())
+    assert sink.lasts == [None, None, Receipt({"ts": "1"})]
+
+
+async def test_it_is_given_up_after_some_tries() -> None:
+    spoken, sink = line(RETRY, RETRY, RETRY, RETRY)
+    told = await spoken.tell(news())
+    assert (told.tries, told.problem) == (direct.TRIES, RETRY)
+    assert len(sink.heard) == direct.TRIES
+
+
+async def test_a_sink_that_refuses_everything_is_not_asked_again() -> None:
+    refused = DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, "401", scope=Scope.SINK)
+    spoken, sink = line(refused)
+    assert (await spoken.tell(news())).problem is refused
+    again = await spoken.tell(news())
+    assert (again.tries, again.problem) == (0, refused)
+    assert len(sink.heard) == 1
+
+
+async def test_a_sink_that_refuses_one_message_hears_the_next() -> None:
+    refused = DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, "too long", scope=Scope.EVENT)
+    spoken, _ = line(refused, Receipt())
+    assert (await spoken.tell(news())).problem is refused
+    assert (await spoken.tell(news())).problem is None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ValueError("no"), DeliveryReason.CRASHED), (TimeoutError(), DeliveryReason.TIMEOUT)]
+)
+async def test_whatever_a_sink_raises_is_its_problem(error: Exception, reason: DeliveryReason) -> None:
+    spoken, _ = line(error)
+    told = await spoken.tell(news())
+    assert told.problem is not None
+    assert told.problem.reason is reason
+
+
+def test_what_is_set_apart_has_ids_of_its_own_and_reads_the_same() -> None:
+    for kind in (Kind.TASK_FAILED, Kind.CLUSTER_UNREACHABLE):
+        event = sample(kind).event
+        one, other = set_apart(event, "DRILL", "r1"), set_apart(event, "DRILL", "r2")
+        assert one == set_apart(event, "DRILL", "r1")
+        assert len({event.id, one.id, other.id, set_apart(event, "REPLAY", "r1").id}) == 4
+        assert len({event.thread, one.thread, other.thread}) == 3
+        assert (one.cluster.name, one.cluster.labels, one.kind, one.time) == (
+            event.cluster.name,
+            event.cluster.labels,
+            event.kind,
+            event.time,
+        )
