@@ -1,14 +1,15 @@
 """How states, times and lengths look on a page. A state is always a word and a symbol, so that colour is only a help."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from notifier.domain.known import KnownTask
-from notifier.domain.model import Action, Event, Status
-from notifier.domain.render import iso
+from notifier.domain.model import Action, Eta, Event, Status
+from notifier.domain.render import iso, span
 from notifier.store.rows import SinkState, State
 
 ACTIONS = {Action.UPGRADING: "Upgrade", Action.AZ_MIGRATION: "AZ migration"}
+MINUTE = timedelta(minutes=1)
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 SEVERITY_SYMBOLS = {"debug": "·", "info": "•", "warning": "▲", "error": "■", "critical": "◆"}
 
@@ -61,6 +62,27 @@ def moment(time: datetime, now: datetime) -> Moment:
     length = f"{abs(seconds) // size} {unit}"
     ago = "just now" if not unit else f"{length} ago" if seconds > 0 else f"in {length}"
     return Moment(iso(time.replace(microsecond=0)) or "", ago, length if unit else "0 s")
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """When a task will probably end: in words, exactly, and what the guess rests on."""
+
+    words: str
+    exact: str
+    basis: str
+
+
+def outlook(eta: Eta, now: datetime) -> Outlook:
+    """A guess as a page shows it, to the minute: a range, or what is left of one."""
+    earliest, latest = (max(round((end - now) / MINUTE), 0) * MINUTE for end in (eta.earliest, eta.latest))
+    if not latest:
+        words = "any moment now" if now <= eta.latest + MINUTE else f"overdue for {span(now - eta.latest)}"
+    elif not earliest:
+        words = f"within {span(latest)}"
+    else:
+        words = f"in {span(earliest)}" if earliest == latest else f"in {span(earliest)} to {span(latest)}"
+    return Outlook(words, f"{moment(eta.earliest, now).clock} to {moment(eta.latest, now).clock} UTC", eta.basis)
 
 
 def past(time: datetime, now: datetime) -> Moment:

@@ -11,7 +11,7 @@ from notifier.store.rows import ClusterRow, State
 from notifier.store.transaction import Transaction
 from notifier.web.feed import event_line
 from notifier.web.health import Health
-from notifier.web.marks import ACTIONS, IDLE, NO_DATA, Badge, Moment, moment, past, plural, sink_badge, task_badge
+from notifier.web.marks import ACTIONS, IDLE, NO_DATA, Badge, Moment, Outlook, outlook, past, plural, sink_badge, task_badge
 from notifier.web.shapes import nodes_total
 from notifier.web.standing import Standing
 
@@ -77,7 +77,7 @@ class TaskLine:
     attempt: int
     since: Moment | None
     ended: Moment | None
-    eta: tuple[Moment, Moment, str] | None
+    eta: Outlook | None
     message: str | None
 
 
@@ -209,7 +209,7 @@ def _task_line(cluster: str, action: Action, known: KnownTask, eta: Eta | None, 
         attempt=known.attempt,
         since=past(task.started_at, now) if task.started_at else None,
         ended=past(task.ended_at, now) if over and task.ended_at else None,
-        eta=None if eta is None or over else (moment(eta.earliest, now), moment(eta.latest, now), eta.basis),
+        eta=None if eta is None or over else outlook(eta, now),
         message=task.fail_message if task.status in FAILURES else None,
     )
 

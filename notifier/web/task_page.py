@@ -17,7 +17,7 @@ from notifier.store.transaction import Transaction
 from notifier.web.event_page import DeliveryLine, delivery_line
 from notifier.web.feed import EventLine, event_line
 from notifier.web.health import Health
-from notifier.web.marks import ACTIONS, moment, past, task_badge
+from notifier.web.marks import ACTIONS, outlook, past, task_badge
 from notifier.web.overview import strip, where
 from notifier.web.questions import Question, Text
 
@@ -90,7 +90,7 @@ def view(seen: Seen, question: TaskQuestion, health: Health, now: datetime) -> d
         "since": past(task.started_at, now) if task.started_at else None,
         "ended": past(task.ended_at, now) if over and task.ended_at else None,
         "asked": None if asked is None else past(asked, now),
-        "eta": None if eta is None else (moment(eta.earliest, now), moment(eta.latest, now), eta.basis),
+        "eta": None if eta is None else outlook(eta, now),
         "picture": None if line is None else picture(line, WORDS, alone=False),
         "told": [_told(written, seen.fates.get(written.id, ()), now) for written in reversed(seen.listed)],
         "stages": bool(question.stages),

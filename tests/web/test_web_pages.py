@@ -1,5 +1,6 @@
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -7,12 +8,13 @@ from urllib.parse import quote
 import pytest
 from web_world import NOW, World, a_world, bury_all, cluster, enrol, fail_poll, poll, task
 
-from notifier.domain.model import Stage
+from notifier.domain.diff import diff
+from notifier.domain.model import Action, Eta, Snapshot, Stage
 from notifier.store.errors import StoreError
 from notifier.store.rows import SinkState
 from notifier.store.transaction import Transaction
 from notifier.web.health import Health
-from notifier.web.marks import moment, past
+from notifier.web.marks import moment, outlook, past
 from notifier.web.overview import MOST_CLUSTERS
 from notifier.web.server import STATIC, Web
 
@@ -398,3 +400,36 @@ async def test_a_large_fleet_is_a_light_page() -> None:
     assert Reader(whole).tags.count("h3") == 200
     assert sent < 60_000
     assert len(whole.encode()) < 300_000, "before it is compressed: what the server has to write"
+
+
+async def test_the_end_of_a_task_is_told_as_its_newest_event_tells_it() -> None:
+    async with a_world() as world:
+
+        def guess(tx: Transaction) -> None:
+            known, version = tx.known(cluster())
+            farther = task(completed=("n1", "n2"), in_flight=("n3",), current_node="n3")
+            step = diff(known, Snapshot(cluster(), Action.UPGRADING, (farther,)), NOW)
+            eta = Eta(NOW + timedelta(minutes=91), NOW + timedelta(hours=3, seconds=30), "2 finished nodes")
+            tx.save(cluster(), (known, version), step.known, ([replace(each, eta=eta) for each in step.events], ()), 0.0)
+
+        await world.store.transact(guess)
+        overview, page = await read(world), await read(world, TASK)
+    for text in (overview.text, page.text):
+        assert re.search(r"Ends in 1 h (31|30|29) min to (3 h|2 h 59 min)", text)
+    assert "UTC, by 2 finished nodes" in page.text
+
+
+@pytest.mark.parametrize(
+    ("earliest", "latest", "words"),
+    [
+        (90, 200, "in 2 min to 3 min"),
+        (3600, 3600, "in 1 h"),
+        (-60, 600, "within 10 min"),
+        (-60, 5, "any moment now"),
+        (-60, -50, "any moment now"),
+        (-900, -600, "overdue for 10 min"),
+    ],
+)
+def test_an_end_is_told_to_the_minute_and_as_what_is_left_of_it(earliest: float, latest: float, words: str) -> None:
+    eta = Eta(NOW + timedelta(seconds=earliest), NOW + timedelta(seconds=latest), "a guess")
+    assert outlook(eta, NOW).words == words
