@@ -67,7 +67,7 @@ async def test_no_get_changes_anything() -> None:
         ((_, event),) = await world.store.transact(lambda tx: tx.events(kind="task.started"))
 
         async def dump() -> list[str]:
-            return await world.store.transact(lambda tx: list(tx._run.__self__.connection.driver_connection.iterdump()))  # type: ignore[attr-defined]
+            return await world.store.transact(lambda tx: list(tx._execute.__self__.connection.driver_connection.iterdump()))  # type: ignore[attr-defined]
 
         before = await dump()
         assert any('INSERT INTO "delivery"' in line for line in before)
@@ -97,7 +97,7 @@ async def test_a_fault_in_any_handler_shows_nothing_of_itself(error: Exception, 
                 failed += response.status in {500, 503}
                 assert not any(word in body for word in ("secret", "Traceback", "db", ".py", "SELECT")) or response.status == 200
                 assert {name: response.headers[name] for name in HEADERS} == HEADERS
-        assert failed == 2 * 17, "whatever asks the store"
+        assert failed == 2 * 19, "whatever asks the store"
 
 
 @pytest.mark.parametrize(
