@@ -183,7 +183,7 @@ class Outlet:
             return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, f"could not be put into words: {type(error).__name__}")
         timeout = self.settings.timeout
         try:
-            if self._draw is not None:
+            if self._draw is not None and not claim.reminder:  # The news has brought it.
                 message = replace(message, report=await self._draw(message.event))
             timeout = min(timeout, LONGEST_SEND, LEASE / 2 - (time.monotonic() - claimed_at))
             async with asyncio.timeout(timeout):
