@@ -14,6 +14,7 @@ from notifier.domain.accuracy import accuracy
 from notifier.store.errors import StoreBusy
 from notifier.store.rows import State
 from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 from notifier.web import shapes, stories
 from notifier.web.client import Remote, Rows
 from notifier.web.wishes import Silencing
@@ -66,7 +67,13 @@ class Local:
 
     async def clusters(self) -> Rows:
         """See `Ledger`."""
-        return [dict(shapes.cluster_json(row)) for row in await self._store.transact(lambda tx: tx.clusters())]
+
+        def look(tx: Transaction) -> Rows:
+            rows = tx.clusters()
+            etas = tx.etas(each for row in rows for each in row.threads)
+            return [dict(shapes.cluster_json(row, etas)) for row in rows]
+
+        return await self._store.transact(look)
 
     async def events(self, *, cluster: str | None = None, kind: str | None = None, limit: int = 50) -> Rows:
         """See `Ledger`."""

@@ -204,7 +204,8 @@ def _stalls(events: Iterable[Event]) -> tuple[Span, ...]:
         if spans and spans[-1].ended is None and moves:
             spans[-1] = replace(spans[-1], ended=max(spans[-1].began, event.time))
         elif event.kind is Kind.TASK_STALLED and not (spans and spans[-1].ended is None):
-            spans.append(Span(event.time, None, event.stage.name if event.stage else ""))
+            since = event.time if event.timing is None else min(event.time, event.timing.since)
+            spans.append(Span(since, None, event.stage.name if event.stage else ""))
     return tuple(spans)
 
 

@@ -55,7 +55,7 @@ class Sender:
             return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, f"could not be put into words: {type(error).__name__}")
         timeout = 0.0
         try:
-            if self._draw is not None:
+            if self._draw is not None and not claim.reminder:  # The news has brought it.
                 message = replace(message, report=await self._draw(message.event))
             timeout = self._patience(claimed_at)
             if timeout <= 0:

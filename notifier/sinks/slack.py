@@ -27,6 +27,7 @@ from notifier.sinks.slack_board import Board
 from notifier.sinks.slack_calls import Calls, MessageGone
 from notifier.sinks.slack_card import Card
 from notifier.sinks.slack_channel import RATE, CannotLook, Channel, Forms
+from notifier.sinks.slack_files import share
 from notifier.sinks.slack_socket import Socket, together
 from notifier.sinks.slack_talk import Talk
 
@@ -221,8 +222,13 @@ class Sink:
         Raises:
             DeliveryError: Not all of it was confirmed.
         """
-        if self._channel is None:
+        if self._channel is None or self._calls is None:
             return await self._hook(message)
+        receipt = await self._living(message, last)
+        await share(self._calls, self._session, message, receipt.fields["channel"], receipt.fields["ts"])
+        return receipt
+
+    async def _living(self, message: Message, last: Receipt | None) -> Receipt:
         fields = {} if last is None else dict(last.fields)
         root = fields.get("ts") if fields.get("channel") == self._settings.channel and not message.mark else None
         told = fields.get("delivery") == message.id  # The message that made the root, told again.
@@ -231,7 +237,7 @@ class Sink:
         if message.event.task is not None:
             forms = await self._forms(message, None)
             try:
-                await self._channel.edit(root, self._card.fallback(message), forms, metadata=_metadata(message))
+                await _there(self._channel).edit(root, self._card.fallback(message), forms, metadata=_metadata(message))
             except MessageGone:
                 return await self._post_root(message, "deleted")
         newest = fields.get("newest", root)

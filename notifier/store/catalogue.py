@@ -1,11 +1,12 @@
 """Clusters and tasks page by page, and one by one: what people and programs browse. Every query is bounded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Select, cast, func, select, tuple_
 
-from notifier.domain.model import Action, Event
+from notifier.domain.known import KnownTask
+from notifier.domain.model import Action, Eta, Event, Status
 from notifier.store import codec, schema
 from notifier.store.discoveries import Discoveries
 from notifier.store.rows import ClusterRow, EventRow, TaskRow
@@ -114,6 +115,13 @@ class Catalogue(Discoveries):
             return {}
         rows = self._run(select(table.c.thread, table.c.body).where(tuple_(table.c.thread, table.c.sequence).in_(threads)))
         return {row.thread: codec.event.validate_json(row.body) for row in rows}
+
+    def etas(self, tasks: Iterable[tuple[str, KnownTask]]) -> dict[str, Eta]:
+        """When each of some tasks, by its thread, will end, as its newest event says; nothing of those that are not at work."""
+        at_work = [
+            (thread, known.sequence) for thread, known in tasks if known.task.status == Status.RUNNING and not known.vanished
+        ]
+        return {thread: event.eta for thread, event in self.newest(at_work).items() if event.eta is not None}
 
     def _status(self) -> ColumnElement[Any]:
         """The task's status, which stands within its document."""

@@ -100,6 +100,15 @@ class ClusterRow:
     outage: Outage | None
     changed_at: datetime
 
+    def thread(self, action: Action, known: KnownTask) -> str:
+        """What the events of one of its tasks are numbered by; see `Event.thread`."""
+        return f"{self.cluster.key}/{action}/{known.task.id}"
+
+    @property
+    def threads(self) -> list[tuple[str, KnownTask]]:
+        """Its tasks by their threads."""
+        return [(self.thread(action, known), known) for action, known in self.tasks]
+
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:

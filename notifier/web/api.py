@@ -1,13 +1,14 @@
 """The REST API: each operation from what is asked to what is answered. HTTP itself is `operations`'."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from notifier.domain.accuracy import accuracy
-from notifier.store.rows import State, TaskRow
+from notifier.domain.model import Eta
+from notifier.store.rows import ClusterRow, State, TaskRow
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web import answers
@@ -75,48 +76,62 @@ class Api:
 
     async def clusters(self, question: AboutClusters) -> answers.Clusters:
         """Clusters with their tasks."""
-        rows = await self._store.transact(lambda tx: tx.clusters_page(after=question.after, limit=question.limit + 1))
+
+        def read(tx: Transaction) -> tuple[list[ClusterRow], Mapping[str, Eta]]:
+            rows = tx.clusters_page(after=question.after, limit=question.limit + 1)
+            return rows, tx.etas(each for row in rows for each in row.threads)
+
+        rows, etas = await self._store.transact(read)
         asked, shown = self._health().asked, rows[: question.limit]
-        found = tuple(ClusterShape.seen(row, asked.get(row.cluster.key)) for row in shown)
+        found = tuple(ClusterShape.seen(row, etas, asked.get(row.cluster.key)) for row in shown)
         return answers.Clusters(clusters=found, next=shown[-1].cluster.key if len(rows) > len(shown) else None)
 
     async def cluster(self, question: AboutCluster) -> answers.OneCluster:
         """One cluster with its tasks."""
-        row = await self._store.transact(lambda tx: tx.cluster(question.id))
+
+        def read(tx: Transaction) -> tuple[ClusterRow | None, Mapping[str, Eta]]:
+            row = tx.cluster(question.id)
+            return row, tx.etas([] if row is None else row.threads)
+
+        row, etas = await self._store.transact(read)
         if row is None:
             raise web.HTTPNotFound(text="There is no such cluster, or it has not been polled yet.")
-        return answers.OneCluster(cluster=ClusterShape.seen(row, self._health().asked.get(row.cluster.key)))
+        return answers.OneCluster(cluster=ClusterShape.seen(row, etas, self._health().asked.get(row.cluster.key)))
 
     async def tasks(self, question: AboutTasks) -> answers.Tasks:
         """Tasks with their clusters, by cluster, action and id."""
         after = None if question.after is None else _place(question.after)
-        rows = await self._store.transact(
-            lambda tx: tx.tasks(
+
+        def read(tx: Transaction) -> tuple[list[TaskRow], Mapping[str, Eta]]:
+            rows = tx.tasks(
                 cluster=question.cluster,
                 action=question.action,
                 status=question.status,
                 after=after,
                 limit=question.limit + 1,
             )
-        )
+            return rows, tx.etas((row.thread, row.known) for row in rows)
+
+        rows, etas = await self._store.transact(read)
         shown = rows[: question.limit]
         more = "/".join(shown[-1].place) if len(rows) > len(shown) else None
-        return answers.Tasks(tasks=tuple(TaskOfCluster.at(row) for row in shown), next=more)
+        return answers.Tasks(tasks=tuple(TaskOfCluster.at(row, etas) for row in shown), next=more)
 
     async def task(self, question: AboutTask) -> answers.OneTask:
         """One task and its events, oldest first."""
 
-        def read(tx: Transaction) -> tuple[TaskRow | None, list[PlacedEvent]]:
+        def read(tx: Transaction) -> tuple[TaskRow | None, Mapping[str, Eta], list[PlacedEvent]]:
             row = tx.task(question.cluster, question.action, question.id)
             found = [] if row is None else tx.task_events(row.thread, after=question.after, limit=question.limit + 1)
-            return row, [PlacedEvent.at(position, event) for position, event in found]
+            etas = tx.etas([] if row is None else [(row.thread, row.known)])
+            return row, etas, [PlacedEvent.at(position, event) for position, event in found]
 
-        row, events = await self._store.transact(read)
+        row, etas, events = await self._store.transact(read)
         if row is None:
             raise web.HTTPNotFound(text="There is no such task.")
         shown = tuple(events[: question.limit])
         more = shown[-1].sequence if len(events) > len(shown) else None
-        return answers.OneTask(task=TaskOfCluster.at(row), events=shown, next=more)
+        return answers.OneTask(task=TaskOfCluster.at(row, etas), events=shown, next=more)
 
     async def report(self, question: AboutReport) -> answers.Reports:
         """All that is kept of the tasks that `id` may mean; one if it is clear which."""

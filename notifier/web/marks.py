@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Eta, Event, Status
-from notifier.domain.render import iso, span
+from notifier.domain.render import ENGLISH, iso
 from notifier.store.rows import SinkState, State
 
 ACTIONS = {Action.UPGRADING: "Upgrade", Action.AZ_MIGRATION: "AZ migration"}
@@ -77,11 +77,11 @@ def outlook(eta: Eta, now: datetime) -> Outlook:
     """A guess as a page shows it, to the minute: a range, or what is left of one."""
     earliest, latest = (max(round((end - now) / MINUTE), 0) * MINUTE for end in (eta.earliest, eta.latest))
     if not latest:
-        words = "any moment now" if now <= eta.latest + MINUTE else f"overdue for {span(now - eta.latest)}"
+        words = "any moment now" if now <= eta.latest + MINUTE else f"overdue for {ENGLISH.span(now - eta.latest)}"
     elif not earliest:
-        words = f"within {span(latest)}"
+        words = f"within {ENGLISH.span(latest)}"
     else:
-        words = f"in {span(earliest)}" if earliest == latest else f"in {span(earliest)} to {span(latest)}"
+        words = f"in {ENGLISH.span(earliest)}" if earliest == latest else f"in {ENGLISH.span(earliest)} to {ENGLISH.span(latest)}"
     return Outlook(words, f"{moment(eta.earliest, now).clock} to {moment(eta.latest, now).clock} UTC", eta.basis)
 
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from notifier.domain.accuracy import Class
 from notifier.domain.known import KnownTask
-from notifier.domain.model import Action, Event, Kind, Severity, Task
+from notifier.domain.model import Action, Eta, Event, Kind, Severity, Task
 from notifier.domain.progress import progress
 from notifier.domain.render import Json, payload
 from notifier.domain.silences import Silence
@@ -331,12 +331,13 @@ class TaskShape(Shape):
     target: str | None
     fail_message: str | None
     progress: Share | None
+    eta: EtaShape | None
     vanished: bool
 
     @classmethod
-    def of(cls, action: Action, known: KnownTask) -> Self:
+    def of(cls, action: Action, known: KnownTask, eta: Eta | None = None) -> Self:
         """The same, for an answer."""
-        return cls(**_task(action, known))
+        return cls(**_task(action, known, eta))
 
 
 class TaskOfCluster(TaskShape):
@@ -345,9 +346,9 @@ class TaskOfCluster(TaskShape):
     cluster: ClusterNames
 
     @classmethod
-    def at(cls, row: TaskRow) -> Self:
-        """The row, for an answer."""
-        return cls(**_task(row.action, row.known), cluster=ClusterNames.model_validate(row.cluster))
+    def at(cls, row: TaskRow, etas: Mapping[str, Eta]) -> Self:
+        """The row, for an answer. ``etas``: by thread."""
+        return cls(**_task(row.action, row.known, etas.get(row.thread)), cluster=ClusterNames.model_validate(row.cluster))
 
 
 class ClusterShape(ClusterNames):
@@ -359,14 +360,14 @@ class ClusterShape(ClusterNames):
     tasks: tuple[TaskShape, ...]
 
     @classmethod
-    def seen(cls, row: ClusterRow, asked_at: datetime | None = None) -> Self:
-        """The row, for an answer."""
+    def seen(cls, row: ClusterRow, etas: Mapping[str, Eta], asked_at: datetime | None = None) -> Self:
+        """The row, for an answer. ``etas``: by thread."""
         return cls(
             **dict(ClusterNames.model_validate(row.cluster)),
             asked_at=asked_at,
             changed_at=row.changed_at,
             outage=None if row.outage is None else OutageShape.model_validate(row.outage),
-            tasks=tuple(TaskShape.of(action, known) for action, known in row.tasks),
+            tasks=tuple(TaskShape.of(action, known, etas.get(row.thread(action, known))) for action, known in row.tasks),
         )
 
 
@@ -404,7 +405,7 @@ def nodes_total(task: Task) -> int:
     return len(set(task.total) | set(task.completed))
 
 
-def _task(action: Action, known: KnownTask) -> Json:
+def _task(action: Action, known: KnownTask, eta: Eta | None) -> Json:
     task = known.task
     nodes = NodesShape(total=nodes_total(task), completed=task.completed, in_flight=task.in_flight)
     return {
@@ -420,6 +421,7 @@ def _task(action: Action, known: KnownTask) -> Json:
         "target": task.target,
         "fail_message": task.fail_message,
         "progress": progress(task),
+        "eta": None if eta is None else EtaShape.model_validate(eta),
         "vanished": known.vanished,
     }
 
@@ -445,9 +447,9 @@ def silence_json(silence: Silence, now: datetime) -> Json:
     return SilenceShape.of(silence, now).model_dump(mode="json")
 
 
-def cluster_json(row: ClusterRow) -> Json:
-    """A cluster as the command line prints it."""
-    return ClusterShape.seen(row).model_dump(mode="json")
+def cluster_json(row: ClusterRow, etas: Mapping[str, Eta]) -> Json:
+    """A cluster as the command line prints it. ``etas``: by thread."""
+    return ClusterShape.seen(row, etas).model_dump(mode="json")
 
 
 def accuracy_json(found: Class) -> Json:

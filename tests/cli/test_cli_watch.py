@@ -58,7 +58,7 @@ def cluster(name: str, number: int = 1) -> Cluster:
 def row(name: str, *tasks: Task, outage: Outage | None = None, vanished: bool = False, **more: Any) -> dict[str, Any]:
     """As the REST API gives it."""
     known = tuple((Action.UPGRADING, KnownTask(task, vanished=vanished)) for task in tasks)
-    found = dict(cluster_json(ClusterRow(cluster(name), known, outage, NOW - timedelta(minutes=3))))
+    found = dict(cluster_json(ClusterRow(cluster(name), known, outage, NOW - timedelta(minutes=3)), {}))
     if more:
         found["tasks"][0].update(more)  # type: ignore[index]  # it is a list of dicts
     return found

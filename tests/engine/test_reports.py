@@ -11,7 +11,7 @@ from engine_scripts import Sink, cluster, eventually, running, serving, settled
 from notifier.domain.diff import diff
 from notifier.domain.message import Report
 from notifier.domain.model import Action, Event, Kind, Snapshot
-from notifier.domain.plan import Audience
+from notifier.domain.plan import AT_ONCE, Audience, Planned
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.words import Words
 from notifier.engine import reports
@@ -22,6 +22,8 @@ from notifier.report.png import NoPictureError
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
+
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -107,3 +109,13 @@ async def test_a_task_of_which_nothing_is_kept_has_none(store: Store) -> None:
     events = await store.transact(failure)
     stranger = replace(events[-1], cluster=cluster("other"))
     assert await Reports(store, Words())(stranger) is None
+
+
+async def test_a_reminder_does_not_bring_the_report_again(store: Store) -> None:
+    failed = next(event for event in await store.transact(failure) if event.kind is Kind.TASK_FAILED)
+    await store.transact(lambda tx: tx.remind([Planned(failed, "team", AT_ONCE.hold(failed, NOW), reminder=1)], NOW))
+    sink = Sink()
+    async with serving(Outlet(OutletSettings("team", timeout=2.0), sink, store, "tester", draw=Reports(store, Words()))):
+        await eventually(settled(store, count=3))
+    told = [(message.event.kind, message.reminder, message.report is not None) for message in sink.heard]
+    assert told == [(Kind.TASK_STARTED, 0, False), (Kind.TASK_FAILED, 0, True), (Kind.TASK_FAILED, 1, False)]

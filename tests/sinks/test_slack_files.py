@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from fake_slack import Unhurried
 from pydantic import SecretStr
 
 from notifier.domain.message import Message, Report
@@ -16,6 +17,8 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks import slack_files
+from notifier.sinks.contract import Surroundings
+from notifier.sinks.slack import Settings, Sink
 from notifier.sinks.slack_calls import Calls
 from notifier.sinks.slack_files import share
 
@@ -43,6 +46,8 @@ class Files:
             return web.json_response(
                 {"ok": True, "upload_url": f"{self.url}/upload/{request.query['filename']}?key=a%2Fb", "file_id": f"F{number}"}
             )
+        if method == "chat.postMessage":
+            return web.json_response({"ok": True, "ts": "1700000000.000002"})
         self.shared.append(await request.json())
         return web.json_response({"ok": True})
 
@@ -78,6 +83,15 @@ async def test_the_timeline_and_the_page_come_into_the_thread_as_one_message() -
     assert [file["title"] for file in said["files"]] == ["search-prod · upgrade", "search-prod · upgrade: report"]
     assert (said["channel_id"], said["thread_ts"]) == ("C0123456789", "1700000000.000001")
     assert files.tokens == [None, None], "the bytes go without the token"
+
+
+async def test_the_sink_brings_the_report_into_the_thread_of_its_message() -> None:
+    async with slack() as files, open_session() as session:
+        given = Settings.model_validate({"token": "xoxb-canary", "channel": "C0123456789", "base_url": f"{files.url}/api"})
+        async with Sink(given, Surroundings("team", session, paces=Unhurried())) as sink:
+            receipt = await sink.send(TOLD, None)
+    (said,) = files.shared
+    assert (said["channel_id"], said["thread_ts"]) == (receipt.fields["channel"], receipt.fields["ts"])
 
 
 async def test_without_a_picture_the_page_comes_alone_and_a_drill_says_so() -> None:

@@ -1,6 +1,8 @@
 """The document says what is answered: schemathesis asks everything that it allows, and much that it does not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from typing import Any, cast
 
@@ -13,7 +15,11 @@ from schemathesis.checks import CHECKS
 from web_thread import Elsewhere, elsewhere
 from web_world import NOW, World, a_world, bury_all, cluster, fail_poll, fill, poll, task
 
+from notifier.domain.diff import diff
+from notifier.domain.known import Known
+from notifier.domain.model import Action, Eta, Snapshot, Task
 from notifier.domain.samples import samples
+from notifier.domain.timekeeping import Ended, Forecast, Timed
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web.api import Api
@@ -30,6 +36,10 @@ def trouble(tx: Transaction) -> None:
     poll(tx, cluster("other", 2), [task("FAILED", ended_at=NOW, fail_message="disk is full")], ("mail",))
     bury_all(tx)
     fail_poll(tx, cluster("silent", 3), "HTTP 503")
+    made = Forecast(Action.UPGRADING, "over", 1, NOW, 0.5, Eta(NOW, NOW + timedelta(hours=1), "2 finished nodes"))
+    over = Ended(Action.UPGRADING, "over", 1, NOW + timedelta(minutes=40))
+    tx.remember(cluster(), Timed(Known(), forecasts=(made,)), NOW.timestamp())
+    tx.remember(cluster(), Timed(Known(), ended=(over,)), NOW.timestamp())
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +102,8 @@ ANSWERS = (
     ("/api/v1/tasks/{cluster}/{action}/{id}", "/api/v1/tasks/cluster-2/UPGRADING/task-1"),
     ("/api/v1/events", "/api/v1/events?limit=200"),
     ("/api/v1/events/{id}/story", "/api/v1/events/EVENT/story"),
+    ("/api/v1/tasks/{id}/report", "/api/v1/tasks/task-1/report"),
+    ("/api/v1/accuracy", "/api/v1/accuracy"),
     ("/api/v1/deliveries", "/api/v1/deliveries"),
     ("/api/v1/silences", "/api/v1/silences?all=true"),
 )
@@ -218,3 +230,24 @@ async def test_tasks_are_filtered() -> None:
 async def test_the_list_ends_where_its_cursor_was_deleted() -> None:
     async with a_world() as world:
         assert await world.json("/api/v1/deliveries?before=gone") == {"deliveries": [], "before": None}
+
+
+async def test_a_task_at_work_says_when_it_will_end_and_one_that_is_over_does_not() -> None:
+    eta = Eta(NOW + timedelta(hours=1), NOW + timedelta(hours=2), "1 finished node")
+
+    def forecast(tx: Transaction, tasks: tuple[Task, ...]) -> None:
+        before, version = tx.known(cluster())
+        step = diff(before, Snapshot(cluster(), Action.UPGRADING, tasks), NOW)
+        events = tuple(replace(event, eta=eta) for event in step.events)
+        tx.save(cluster(), (before, version), step.known, (events, ()), NOW.timestamp())
+
+    async with a_world() as world:
+        found = []
+        for tasks in ((task(completed=("n1", "n2"), in_flight=("n3",), current_node="n3"),), (task("SUCCESS", ended_at=NOW),)):
+            await world.store.transact(lambda tx, tasks=tasks: forecast(tx, tasks))  # type: ignore[misc]  # a default argument
+            for path in ("tasks", "clusters"):
+                [row] = cast("list[Any]", (await world.json(f"/api/v1/{path}"))[path])
+                found.append((row if path == "tasks" else row["tasks"][0])["eta"])
+            one = cast("dict[str, Any]", (await world.json("/api/v1/tasks/cluster-1/UPGRADING/task-1"))["task"])
+            found.append(one["eta"])
+    assert [each and each["basis"] for each in found] == ["1 finished node"] * 3 + [None] * 3
