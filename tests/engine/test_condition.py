@@ -56,7 +56,10 @@ def told(store: Store, pulses: tuple[Pulse, ...] = (), trouble: str | None = Non
 
 async def test_all_is_well(store: Store) -> None:
     well = outlet(store, Sink())
-    assert told(store, watches=[a_watch("a", 1, ago=10.0)], surveys=[a_survey(2)], outlets={"team": well}) == Health(alive=True)
+    watch = a_watch("a", 1, ago=10.0)
+    found = told(store, watches=[watch, a_watch("b", 0)], surveys=[a_survey(2)], outlets={"team": well})
+    assert watch.polled_at is not None
+    assert found == Health(alive=True, asked={watch.cluster.key: watch.polled_at})
 
 
 async def test_what_stands_still_is_named_and_the_program_is_not_alive(store: Store) -> None:
