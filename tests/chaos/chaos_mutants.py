@@ -31,8 +31,16 @@ MUTANTS = (
         (
             (
                 "engine/dispatcher.py",
-                "            outcome = await self._send(claim, claimed_at)\n            await self._settle(claim, outcome)\n",
-                "            await self._settle(claim, Receipt())\n            await self._send(claim, claimed_at)\n",
+                "                await self._settle(claim, outcome, claimed_at + self.settings.lease)\n",
+                "",
+            ),
+            (
+                "engine/dispatcher.py",
+                "                outcome = await self._sender.send(claim, claimed_at)\n",
+                """\
+                await self._settle(claim, Receipt(), claimed_at + self.settings.lease)
+                outcome = await self._sender.send(claim, claimed_at)
+""",
             ),
         ),
         ("tests/engine/test_dispatcher.py",),
@@ -117,9 +125,9 @@ MUTANTS = (
         "M13 what cannot be put into words is passed over",
         (
             (
-                "engine/dispatcher.py",
+                "engine/sending.py",
                 "            return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER",
-                '            raise Fenced("passed over") or DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER',
+                '            raise LookupError("passed over") or DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER',
             ),
         ),
         ("tests/engine/test_dispatcher.py::test_a_message_that_cannot_be_put_into_words_is_buried",),
@@ -129,11 +137,11 @@ MUTANTS = (
         (
             (
                 "engine/dispatcher.py",
-                "            await self._settle(claim, outcome)\n",
+                "                await self._settle(claim, outcome, claimed_at + self.settings.lease)\n",
                 """\
-            self._late = [*getattr(self, "_late", []), (claim, outcome)]
-            while len(self._late) >= 50:
-                await self._settle(*self._late.pop(0))
+                self._late = [*getattr(self, "_late", []), (claim, outcome, claimed_at + self.settings.lease)]
+                while len(self._late) >= 50:
+                    await self._settle(*self._late.pop(0))
 """,
             ),
         ),

@@ -261,8 +261,16 @@ def test_events_are_dated_by_the_api_and_within_their_attempt(case: tuple[Histor
 
 
 def node_ends(life: Iterable[State]) -> dict[str, datetime]:
-    """When the last stage of each node truly ended."""
-    return {state.task.current_node or "": stage.ended_at for state in life for stage in state.task.stages if stage.ended_at}
+    """When the last stage of each node truly ended before it was first shown as completed; a retry may do it all again."""
+    ends: dict[str, datetime] = {}
+    done: set[str] = set()
+    for state in life:
+        node = state.task.current_node or ""
+        done |= set(state.task.completed)
+        over = [stage.ended_at for stage in state.task.stages if stage.ended_at]
+        if over and node not in done:
+            ends[node] = over[-1]
+    return ends
 
 
 @LAWS
@@ -358,5 +366,5 @@ def test_without_a_count_of_executions_nothing_is_told_twice_or_invented(case: t
         true = {(kind, node, order) for kind, _, node, order in facts_in(life) | stage_facts_in(life)}
         assert {(kind, node, order) for kind, _, node, order in told if kind is not Kind.NODE_FAILED} <= true
         end = life[-1].task
-        assert {fact[2] for fact in told if fact[0] is Kind.NODE_COMPLETED} == set(end.completed)
+        assert set(end.completed) <= {fact[2] for fact in told if fact[0] is Kind.NODE_COMPLETED}
         assert TERMINAL[end.status] in {fact[0] for fact in told}

@@ -49,9 +49,12 @@ def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
     # Only our own words are left once what strangers said is taken out.
     message = sample(kind, words=SHANGHAI)
     event = message.event
-    names = [event.cluster.name, event.cluster.id, event.cluster.region, event.node, "CST", "API", "ID", "HTTP"]
+    names = [event.cluster.name, event.cluster.id, event.cluster.region, event.cluster.project, event.node]
+    names += ["CST", "API", "ID", "HTTP", "MB", "indices.recovery.max_bytes_per_sec"]
     if event.task:
         names += [event.task.target, event.task.fail_message, event.task.id, *event.task.nodes.in_flight]
+    if event.timing and event.timing.basis:
+        names.append(event.timing.basis)
     if event.sink:
         names += [event.sink.name, event.sink.detail]
     said = " ".join([message.title, message.summary, *(f"{label} {value}" for label, value in message.facts)])

@@ -15,6 +15,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import BREAK_AFTER, Policy
 from notifier.engine import dispatcher as engine
 from notifier.engine import record as recording
+from notifier.engine import sending
 from notifier.engine.sending import LEASE
 from notifier.store.errors import Fenced, StoreDamaged, StoreError, StoreFull
 from notifier.store.rows import SinkState, State
@@ -124,7 +125,7 @@ async def test_a_message_that_cannot_be_put_into_words_is_buried(store: Store, m
             raise KeyError("a template's fault")
         return render(event, **facts)  # type: ignore[arg-type]  # passed through
 
-    monkeypatch.setattr(engine, "render", broken)
+    monkeypatch.setattr(sending, "render", broken)
     sink = Sink()
     await store.transact(tell())
     async with serving(outlet(store, sink)):
@@ -323,7 +324,7 @@ async def test_an_outlet_outlives_its_store_and_its_own_faults(store: Store, mon
 async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
     store: Store, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "KEPT", 0.0)
+    monkeypatch.setattr(recording, "AGAIN", 60.0)
     sink = Sink()
     served = outlet(store, sink, lease=2.0 if trouble == "store" else 30.0)
     arrive, sick = served._arrived, [True]

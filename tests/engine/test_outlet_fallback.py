@@ -47,7 +47,7 @@ REFUSED = {"outcome": Outcome.REJECTED, "reason": DeliveryReason.REFUSED, "scope
 
 async def unpause(store: Store, outlet: Outlet) -> None:
     """As after `deliveries retry`: the sink is met as if its settings had changed."""
-    await store.transact(lambda tx: tx.mark("team", SinkState()))
+    await store.transact(lambda tx: tx.mark("team", SinkState(), recovered=True))
     await store.transact(lambda tx: tx.hasten("team", 0.0))
     outlet.state = SinkState()
     outlet.wake()

@@ -126,7 +126,7 @@ async def test_a_sink_that_is_left_alone_is_shown_so_over_a_restart_and_until_it
     await store.transact(lambda tx: tx.mark("team", SinkState(5, paused=True, reason="gone")))
     async with serving(outlet(store, Sink(), fingerprint="same")):
         await eventually(lambda: value("notifier_sink_paused", sink="team") == 1)
-        await store.transact(lambda tx: tx.mark("team", SinkState()))
+        await store.transact(lambda tx: tx.mark("team", SinkState(), recovered=True))
         await eventually(lambda: value("notifier_sink_paused", sink="team") == 0)
 
 

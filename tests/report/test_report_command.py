@@ -109,7 +109,7 @@ def test_the_page_speaks_chinese(dossier: Dossier) -> None:
     made = report(dossier, Words("zh"), NOW)
     assert made is not None
     said = Page(made.html).said
-    assert {"出现的问题", "比平时慢的阶段", "通知了谁", "无数据 6 min 40 s", "已确认"} <= set(said)
+    assert {"出现的问题", "比平时慢的阶段", "通知了谁", "无数据 6 分钟 40 秒", "已确认"} <= set(said)
     assert 'lang="zh-CN"' in made.html
 
 

@@ -150,7 +150,7 @@ def test_it_speaks_chinese_and_says_what_was_merged_skipped_late_and_a_reminder(
         mark="DRILL",
     )
     words = said(Card(Words("zh"), listens=True).root(message))
-    for part in ("[DRILL]", "失败", "12 条", "3 条消息未能送达", "延迟 2 h", "第 2 次提醒", "升级至", "静音"):
+    for part in ("[DRILL]", "失败", "12 条", "3 条消息未能送达", "延迟 2 小时", "第 2 次提醒", "升级至", "静音"):
         assert part in words, part
 
 
@@ -270,7 +270,7 @@ def test_the_checker_finds_what_slack_would_refuse(blocks: list[dict[str, Any]],
 def test_a_stall_is_said_on_the_card_of_a_task_that_runs() -> None:
     words = said(Card(Words()).root(news(Kind.TASK_STALLED)))
     assert "*Running*" in words
-    assert ":warning: Upgrade makes no progress (1 of 3 nodes, 33%)." in words
+    assert ":warning: Upgrade makes no progress (1 of 3 nodes, 33%): stage 0" in words
     assert words.count("makes no progress") == 1
     assert "FAILED (1" not in said(Card(Words()).root(news(Kind.TASK_FAILED)))
 

@@ -256,7 +256,7 @@ async def test_each_answer_has_its_reason(open_source: Opening, status: int, bod
     ],
 )
 async def test_retry_after_is_passed_on(open_source: Opening, status: int, value: str, expected: float | None) -> None:
-    async with serving(answering("", status, Retry_After=value)) as served:
+    async with serving(answering("", status, Retry_After=value, Date="Sun, 01 Mar 2026 02:29:51 GMT")) as served:
         assert (await failure(open_source(served.url))).retry_after == expected
 
 

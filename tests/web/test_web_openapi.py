@@ -20,6 +20,7 @@ from notifier.domain.known import Known
 from notifier.domain.model import Action, Eta, Snapshot, Task
 from notifier.domain.samples import samples
 from notifier.domain.timekeeping import Ended, Forecast, Timed
+from notifier.store.replicas import Presence
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web.api import Api
@@ -106,12 +107,15 @@ ANSWERS = (
     ("/api/v1/accuracy", "/api/v1/accuracy"),
     ("/api/v1/deliveries", "/api/v1/deliveries"),
     ("/api/v1/silences", "/api/v1/silences?all=true"),
+    ("/api/v1/replicas", "/api/v1/replicas"),
 )
 
 
 @pytest.mark.parametrize(("path", "asked"), ANSWERS)
 def test_full_answers_fit_the_document(path: str, asked: str, there: Elsewhere, document: dict[str, Any]) -> None:
     async def ask(world: World) -> dict[str, Any]:
+        here = Presence("r-1", "fleet", ("hook",), "0", NOW.timestamp(), well=True)
+        await world.store.transact(lambda tx: tx.attend(here, lease=900.0, now=world.store.now().timestamp()))
         events = cast("list[dict[str, Any]]", (await world.json("/api/v1/events?kind=task.*"))["events"])
         return await world.json(asked.replace("EVENT", events[0]["id"]))
 

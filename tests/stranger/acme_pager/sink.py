@@ -33,7 +33,11 @@ class Sink:
 
     async def send(self, message: Message, last: Receipt | None) -> Receipt:
         mark = f"[{message.mark}] " if message.mark else ""
-        page = {"once": message.id, "level": message.event.severity.word, "text": mark + one_line(f"{message.title}: {message.summary}", 500)}
+        page = {
+            "once": message.id,
+            "level": message.event.severity.word,
+            "text": mark + one_line(f"{message.title}: {message.summary}", 500),
+        }
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
         answer = await post(self._session, self._url, json_line(page).encode(), headers, mask=self._mask)
         if answer.status == 201:
