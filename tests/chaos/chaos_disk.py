@@ -24,7 +24,7 @@ from notifier.store.schema import HEAD
 from notifier.store.store import Store
 
 DAMAGED = 74
-FULL = "its disk is full"
+FULL = "the disk under the store is full"
 FULL_FROM, FULL_TO = 60, 160
 """The writes that find no room: after the first looks at a store that is there already, and long enough to be noticed."""
 

@@ -95,7 +95,7 @@ MUTANTS = (
     Mutant(
         "M9 a redirect is followed",
         (
-            ("sinks/posting.py", ", allow_redirects=False)", ")"),
+            ("sinks/posting.py", ", allow_redirects=False\n", "\n"),
             ("outbound.py", "        if self.status in REDIRECTS:", "        if self.status in ():"),
         ),
         ("tests/sinks/test_webhook_outcomes.py", "tests/sources/test_outbound.py"),

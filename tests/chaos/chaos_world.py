@@ -61,11 +61,12 @@ class World:
         """Wait until everything owed was received."""
         await everything(self.scenario, self.ledger, timeout)
 
-    async def verdict(self, *, slots: int = SLOTS, excused: int = 0) -> Verdict:
+    async def verdict(self, *, slots: int = SLOTS, excused: int = 0, clock_is_set: bool = False) -> Verdict:
         """End the program and have everything audited."""
         await self.bot.leave()
         stored = await contents(self.folder / "notifier.db")
-        return audit(self.scenario, self.ledger.receipts, self.bot.blows, slots=slots, stored=stored, excused=excused)
+        more = {"slots": slots, "excused": excused, "clock_is_set": clock_is_set}
+        return audit(self.scenario, self.ledger.receipts, self.bot.blows, stored=stored, **more)
 
 
 async def eventually(holds: Callable[[], bool], timeout: float) -> None:
