@@ -6,7 +6,7 @@ each; a test finds the kind that lacks one. Phrases are templates for ``str.form
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from notifier.domain.model import Kind
 
@@ -66,6 +66,7 @@ class TimePhrases:
             one node leaves (below 80 %).
         elsewhere: Where to look otherwise, by the same guide.
         lasting: In front of a reminder: that it lasts, after a ``{span}``.
+        bases: What forecasts rest on, as patterns of what the domain calls it; what is not named is said as it is.
     """
 
     stood: str
@@ -86,6 +87,7 @@ class TimePhrases:
     lever: str
     elsewhere: str
     lasting: str
+    bases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

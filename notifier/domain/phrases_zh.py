@@ -98,6 +98,15 @@ CHINESE = Phrases(
         elsewhere="请检查集群负载（负载过高会导致升级卡住），并在控制台的任务列表中查看进度；"
         "任务无法停止，如长时间如此请联系华为云技术支持",
         lasting="仍未解除，已持续 {span}：",
+        bases={
+            r"(\d+) finished nodes?": r"已完成的 \1 个节点",
+            r"(\d+) finished batch(?:es)? of (\d+) nodes": r"已完成的 \1 批节点（每批 \2 个）",
+            "this cluster's history": "本集群的历史记录",
+            "the history of other clusters": "其他集群的历史记录",
+            "this task's own": "本任务已完成的部分",
+            "Huawei's formula": "华为云公布的估算公式",
+            "nothing is known of its like yet": "尚无同类记录",
+        },
     ),
     statuses={
         Status.RUNNING: "进行中",

@@ -3,6 +3,7 @@
 What can be done is what Huawei documents for a slow or stuck upgrade (see `phrases.TimePhrases`); nothing of it is a guess.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -50,6 +51,14 @@ def parts(speaker: Speaker, event: Event) -> Mapping[str, str]:
     return said
 
 
+def basis(phrases: Phrases, said: str) -> str:
+    """What a forecast rests on, in the language of the phrases."""
+    for pattern, words in phrases.time.bases.items():
+        if found := re.fullmatch(pattern, said):
+            return found.expand(words)
+    return said
+
+
 def advice(phrases: Phrases, event: Event) -> str | None:
     """What can be done about what stands still or is slow; None for other events."""
     if event.kind not in {Kind.TASK_STALLED, Kind.TASK_DEADLINE_NEAR}:
@@ -64,8 +73,8 @@ def _stood(speaker: Speaker, event: Event, timing: Timing) -> str:
     if timing.unseen >= 1:
         said += time.unseen.format(span=_span(speaker, timing.unseen))
     if timing.usual is not None:
-        return said + time.usual.format(span=_span(speaker, timing.usual), basis=timing.basis)
-    return said + (time.unknown.format(basis=timing.basis) if timing.basis else "")
+        return said + time.usual.format(span=_span(speaker, timing.usual), basis=basis(speaker.phrases, timing.basis or ""))
+    return said + (time.unknown.format(basis=basis(speaker.phrases, timing.basis)) if timing.basis else "")
 
 
 def _window(speaker: Speaker, event: Event, timing: Timing, until: str) -> str:

@@ -126,6 +126,10 @@ class Words:
         """A moment to the minute: a forecast knows no seconds."""
         return at.astimezone(self.zone).strftime("%Y-%m-%d %H:%M %Z")
 
+    def basis(self, said: str) -> str:
+        """What a forecast rests on: `model.Eta.basis` in this language."""
+        return time_words.basis(self.phrases, said)
+
     def span(self, length: timedelta) -> str:
         """A length of time as a person says it: the two largest units.
 

@@ -233,7 +233,7 @@ def _eta(event: Event, words: Words) -> str:
     if event.eta is None:
         return ""
     bounds = {"earliest": words.moment(event.eta.earliest), "latest": words.moment(event.eta.latest)}
-    return _safe(phrase(words.language, "eta", **bounds, basis=event.eta.basis))
+    return _safe(phrase(words.language, "eta", **bounds, basis=words.basis(event.eta.basis)))
 
 
 def _earlier(event: Event, words: Words) -> _Row:

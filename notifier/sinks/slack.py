@@ -69,6 +69,8 @@ SCOPES: Mapping[str, str] = {
     "groups:history": "the same in private channels",
 }
 COMMANDS: Mapping[str, str] = {"commands": "for the slash command"}
+FILES: Mapping[str, str] = {"files:write": "to bring reports along"}
+"""Not asked for by `Sink.check`: a sink does not know whether it will be given reports, and a message arrives without."""
 
 
 def _secret_url(value: SecretStr) -> SecretStr:

@@ -208,7 +208,10 @@ class Card:
             lines[-1] += " · " + self.say("took" if over else "elapsed", span=self.words.span(until - task.started_at))
         if event.eta is not None and task.status == Status.RUNNING:
             earliest, latest = kit.date(event.eta.earliest), kit.date(event.eta.latest)
-            lines.append(":dart: " + self.say("eta", earliest=earliest, latest=latest, basis=escaped(event.eta.basis, NAME)))
+            lines.append(
+                ":dart: "
+                + self.say("eta", earliest=earliest, latest=latest, basis=escaped(self.words.basis(event.eta.basis), NAME))
+            )
         return "\n".join(lines)
 
     def _nodes(self, task: TaskFacts) -> Block:

@@ -200,6 +200,6 @@ def caught(mutant: Mutant, folder: Path, *, surely: bool = False) -> str | None:
 
 
 def _tested(here: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
+    command = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
     environ = {**os.environ, "PYTHONPATH": str(here), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=here, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False)

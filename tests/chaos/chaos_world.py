@@ -65,8 +65,15 @@ class World:
         """End the program and have everything audited."""
         await self.bot.leave()
         stored = await contents(self.folder / "notifier.db")
-        more = {"slots": slots, "excused": excused, "clock_is_set": clock_is_set}
-        return audit(self.scenario, self.ledger.receipts, self.bot.blows, stored=stored, **more)
+        return audit(
+            self.scenario,
+            self.ledger.receipts,
+            self.bot.blows,
+            slots=slots,
+            stored=stored,
+            excused=excused,
+            clock_is_set=clock_is_set,
+        )
 
 
 async def eventually(holds: Callable[[], bool], timeout: float) -> None:

@@ -13,19 +13,19 @@ from notifier.store.transaction import Transaction
 from notifier.web.health import Health
 from notifier.web.server import Web
 
-NOW = time.time()
 __all__ = ["config"]  # a fixture, found by its name
 
 
 def at_work(tx: Transaction) -> None:
     """Two replicas, one of which is in trouble, and one that is gone."""
+    now = time.time()
     keys = frozenset({SEARCH.key, *(f"p1/c{number}" for number in range(2, 8))})
     first = Presence("pod-a/1/x", "all", ("team",), "9.9", 0.0)
-    tx.attend(first, lease=60.0, now=NOW)
+    tx.attend(first, lease=60.0, now=now)
     tx.enlist(keys)
-    tx.share(first, keys, NOW)
-    tx.attend(Presence("pod-b/1/y", "all", ("team",), "9.9", 0.0, well=False), lease=60.0, now=NOW)
-    tx.attend(Presence("pod-c/1/z", "all", ("team",), "9.9", 0.0), lease=-1.0, now=NOW)
+    tx.share(first, keys, now)
+    tx.attend(Presence("pod-b/1/y", "all", ("team",), "9.9", 0.0, well=False), lease=60.0, now=now)
+    tx.attend(Presence("pod-c/1/z", "all", ("team",), "9.9", 0.0), lease=-1.0, now=now)
 
 
 def test_where_nobody_is_at_work_that_is_said(config: Path) -> None:

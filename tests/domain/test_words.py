@@ -53,8 +53,6 @@ def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
     names += ["CST", "API", "ID", "HTTP", "MB", "indices.recovery.max_bytes_per_sec"]
     if event.task:
         names += [event.task.target, event.task.fail_message, event.task.id, *event.task.nodes.in_flight]
-    if event.timing and event.timing.basis:
-        names.append(event.timing.basis)
     if event.sink:
         names += [event.sink.name, event.sink.detail]
     said = " ".join([message.title, message.summary, *(f"{label} {value}" for label, value in message.facts)])
@@ -179,3 +177,18 @@ def test_a_configuration_may_say_it_in_its_own_words() -> None:
     assert words.summary(event) == Words().summary(event)
     whole = Words(given=lambda *_: "so")
     assert whole.summary(event) == "so"
+
+
+@pytest.mark.parametrize(
+    ("basis", "said"),
+    [
+        ("1 finished node", "已完成的 1 个节点"),
+        ("3 finished nodes", "已完成的 3 个节点"),
+        ("2 finished batches of 5 nodes", "已完成的 2 批节点（每批 5 个）"),
+        ("this cluster's history", "本集群的历史记录"),
+        ("something new", "something new"),
+    ],
+)
+def test_what_a_forecast_rests_on_is_said_in_the_language(basis: str, said: str) -> None:
+    assert SHANGHAI.basis(basis) == said
+    assert Words().basis(basis) == basis

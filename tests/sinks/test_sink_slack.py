@@ -24,7 +24,7 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
-from notifier.sinks.slack import COMMANDS, PLACES, SCOPES, Settings, Sink
+from notifier.sinks.slack import COMMANDS, FILES, PLACES, SCOPES, Settings, Sink
 from notifier.sinks.slack_talk import PHRASES
 
 STORY = (
@@ -400,7 +400,7 @@ def test_the_documented_manifest_is_the_app_that_we_need() -> None:
     (manifest,) = [
         YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "bot_user" in block
     ]
-    assert set(manifest["oauth_config"]["scopes"]["bot"]) == {*SCOPES, *COMMANDS}
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == {*SCOPES, *COMMANDS, *FILES}
     assert manifest["settings"]["socket_mode_enabled"] is True
     assert manifest["settings"]["interactivity"]["is_enabled"] is True
     (command,) = manifest["features"]["slash_commands"]
