@@ -15,7 +15,7 @@ from notifier.domain import phrases_zh
 from notifier.domain.errors import DeliveryReason, FetchReason
 from notifier.domain.model import STAGE_STATUSES, TASK_STATUSES, Action, Kind, Stage
 from notifier.domain.phrases import Labels
-from notifier.domain.render import payload
+from notifier.domain.render import payload, summary
 from notifier.domain.samples import FAIL_MESSAGE, sample, samples
 from notifier.domain.words import LANGUAGES, Language, Words
 from notifier.sources.upgrades import STAGES
@@ -192,3 +192,13 @@ def test_a_configuration_may_say_it_in_its_own_words() -> None:
 def test_what_a_forecast_rests_on_is_said_in_the_language(basis: str, said: str) -> None:
     assert SHANGHAI.basis(basis) == said
     assert Words().basis(basis) == basis
+
+
+def test_a_window_that_ends_is_told_without_a_forecast_too() -> None:
+    event = sample(Kind.TASK_WINDOW_ENDING).event
+    assert event.eta is not None
+    told, bare = summary(event), summary(replace(event, eta=None))
+    assert "expected" in told
+    assert "expected" not in bare
+    assert bare.startswith(told.partition(" (")[0])
+    assert summary(replace(event, task=None)) == "The change window ends."
