@@ -309,6 +309,7 @@ async def storm(
             await _strike(here, blow, asleep)
             await asyncio.sleep(here.draw.uniform(0.1, 0.6))
         await asyncio.gather(*asleep)
+        await _revive(here)
         await everything(here.scenario, here.ledger, 180)
         orphans.cancel()
         verdict = await here.verdict()
@@ -320,10 +321,15 @@ async def storm(
     return verdict, notes
 
 
-async def _strike(here: Group, blow: str, asleep: set[asyncio.Task[None]]) -> None:
+async def _revive(here: Group) -> None:
+    """Start again, as whatever supervises it would, a replica that was started while the database was away and gave up."""
     for replica in here.replicas:
         if not replica.running:
-            await replica.start()  # It was started while the database was away, and gave up, as it should.
+            await replica.start()
+
+
+async def _strike(here: Group, blow: str, asleep: set[asyncio.Task[None]]) -> None:
+    await _revive(here)
     if blow == "crash":
         await here.crash_database()
     elif blow == "cut":

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -157,14 +159,20 @@ def test_a_fault_on_a_terminal_shows_where_it_is_and_nothing_that_lay_around() -
     assert "s3cret" not in said
 
 
-def test_a_fault_before_logging_is_set_up_shows_nothing_that_lay_around_either(capsys: pytest.CaptureFixture[str]) -> None:
-    def fails(token: str) -> None:
-        raise RuntimeError(len(token))
+def test_a_fault_before_logging_is_set_up_shows_nothing_that_lay_around_either() -> None:
+    # A process of its own: in this one another test may have set logging up.
+    program = """
+from notifier import telemetry
 
-    try:
-        fails("hunter" + "2hunter2")
-    except RuntimeError as error:
-        telemetry.fault("a command", error)
-    said = capsys.readouterr().out
+def fails(token):
+    raise RuntimeError(len(token))
+
+try:
+    fails("hunter" + "2hunter2")
+except RuntimeError as error:
+    telemetry.fault("a command", error)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    said = run.stdout + run.stderr
     assert "RuntimeError: 14" in said
     assert "hunter2hunter2" not in said
