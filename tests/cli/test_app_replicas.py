@@ -57,10 +57,11 @@ async def test_two_share_the_clusters_and_the_first_to_stop_leaves_them_to_the_o
         async with app.Crew(chosen, store) as two:
             for crew in (one, two, one):
                 await crew.shares.attend()
-            assert await store.transact(held) == [(2, True), (2, True)]
-            assert one.health().problems == two.health().problems == ()
+            # Nobody answers their polls here, so how well each is depends on how many of them have failed already.
+            assert [clusters for clusters, _ in await store.transact(held)] == [2, 2]
+            assert not one.shares.lapsed
+            assert not two.shares.lapsed
         await one.shares.attend()
-        # Whether those that it has just taken over have answered yet is another matter.
         assert [clusters for clusters, _ in await store.transact(held)] == [4]
         assert await store.transact(lambda tx: tx.group_alive(0.0))
     assert await store.transact(held) == []
