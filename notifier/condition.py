@@ -10,6 +10,7 @@ from notifier.engine.dispatcher import Outlet
 from notifier.engine.poller import Watch
 from notifier.engine.pulse import Vitals
 from notifier.metrics import Fleet, Single
+from notifier.store.errors import StoreFull
 from notifier.web.health import Health
 
 SILENT = 3
@@ -44,7 +45,8 @@ def health(
         problems.append("the store has not been reached for so long that nothing is polled")
     details: list[str] = []
     if vitals.trouble is not None:
-        problems.append("the disk under the store is full" if _full(vitals.trouble) else "the store refuses to be written")
+        full = isinstance(vitals.trouble, StoreFull)
+        problems.append("the disk under the store is full" if full else "the store refuses to be written")
         details.append(f"store: {vitals.trouble}")
     silent = [
         f"{watch.cluster.name}: no good answer {_since(watch.polled_at)}"
@@ -91,8 +93,3 @@ def _age(watch: Watch, now: datetime) -> float:
 
 def _since(moment: datetime | None) -> str:
     return "since the start" if moment is None else f"since {moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _full(trouble: str) -> bool:
-    """Whether that is what the database says: SQLite's words, and those of the operating system through PostgreSQL."""
-    return "is full" in trouble or "No space left" in trouble

@@ -57,9 +57,6 @@ class Vitals:
         store: Is written to, measured, and asked what it owes.
         sinks: The sinks that there are.
         pulses: Those of the loops.
-
-    Attributes:
-        trouble: Why the store refused the last write; None if it did not.
     """
 
     def __init__(self, store: Store, sinks: Sequence[str], pulses: Sequence[Pulse]) -> None:
@@ -67,7 +64,6 @@ class Vitals:
         self._sinks = tuple(sinks)
         self._answers = Pulse("the store", EVERY)
         self._pulses = (*pulses, self._answers)
-        self.trouble: str | None = None
 
     def begin(self) -> None:
         """Everything is about to start: nothing is late yet."""
@@ -79,16 +75,20 @@ class Vitals:
         """The names of all that stand still."""
         return [pulse.name for pulse in self._pulses if pulse.stopped]
 
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why the store refused work, whoever's; None once it has taken the write that proves it well."""
+        return self._store.refusal
+
     async def write(self) -> None:
         """Write to the store, and measure it. A refusal is an answer too: the store is not well, but it does not stand still."""
         now = self._store.now().timestamp()
         try:
             owed, size = await self._store.transact(lambda tx: self._look(tx, now))
         except StoreError as error:
-            self.trouble = str(error)
             telemetry.store_failed("pulse", str(error))
         else:
-            self.trouble = None
+            self._store.refusal = None
             metrics.measured(owed, size, now)
             metrics.written()
         self._answers.beat()

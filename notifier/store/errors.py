@@ -2,27 +2,19 @@
 
 
 class StoreError(Exception):
-    """The store cannot be used; the message names it and the remedy, and no password. ``words`` may be shown to anybody."""
-
-    words = "the log says why"
+    """The store cannot be used; the message names it and the remedy, and no password."""
 
 
 class StoreBusy(StoreError):
     """Another process holds the SQLite file."""
 
-    words = "another process holds it"
-
 
 class StoreFull(StoreError):
     """There is no room left. Nothing that was committed is lost, and it goes on by itself once there is room."""
 
-    words = "its disk is full"
-
 
 class StoreDamaged(StoreError):
     """The file is not a sound database, or the disk under it fails: writing on would make it worse."""
-
-    words = "the file or the disk under it is damaged"
 
 
 class Fenced(StoreError):

@@ -83,7 +83,7 @@ class Store:
     Attributes:
         on_damage: Called once, on the store's thread, when the disk turns out to fail or the file to be unsound. From then on
             nothing is written: what a disk says after it failed to write cannot be believed (the "fsync gate").
-        refusal: The last time, by the monotonic clock, that the database refused work, and why. None: never.
+        refusal: Why the database last refused work; None once somebody has seen it take a write again, and said so here.
     """
 
     url: str = field(repr=False)  # It may hold a password.
@@ -96,7 +96,7 @@ class Store:
     doubts: int = 0
     """How often work has failed: of what was claimed then it is not known whether it was."""
     on_damage: Callable[[StoreDamaged], None] | None = None
-    refusal: tuple[float, StoreError] | None = None
+    refusal: StoreError | None = None
     _ahead: float | None = None
     _compare_at: float = float("-inf")
 
@@ -267,7 +267,7 @@ class Store:
 
     def _note(self, error: Exception) -> None:
         if isinstance(error, StoreError) and not isinstance(error, Fenced):
-            self.refusal = (time.monotonic(), error)
+            self.refusal = error
         if isinstance(error, StoreDamaged) and self._damage is None:
             self._damage = error
             if self.on_damage is not None:
@@ -286,7 +286,7 @@ def _readable(store: Store) -> Iterator[None]:
             raise StoreBusy(f"{where} is in use by another process: SQLite is for one notifier at a time.") from None
         if "malformed" in cause or "not a database" in cause:
             raise StoreDamaged(f"{where} is damaged: {cause}. Restore a backup; the file was left as it is.") from None
-        if "disk is full" in cause:
+        if "disk is full" in cause or "No space left" in cause:  # SQLite's words, and the operating system's through PostgreSQL
             raise StoreFull(f"The disk under {where} is full. Nothing is lost; it goes on once there is room.") from None
         if "disk I/O error" in cause:
             raise StoreDamaged(f"The disk under {where} fails: {cause}.") from None

@@ -24,7 +24,7 @@ from notifier.store.schema import HEAD
 from notifier.store.store import Store
 
 DAMAGED = 74
-FULL = "is full. Nothing is lost"
+FULL = "the disk under the store is full"
 FULL_FROM, FULL_TO = 60, 160
 """The writes that find no room: after the first looks at a store that is there already, and long enough to be noticed."""
 
@@ -39,9 +39,10 @@ async def full(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]]:
         Store(f"sqlite:///{folder}/notifier.db").open().close()
         here.bot.before = traced("pwrite64", f"error=ENOSPC:when={FULL_FROM}..{FULL_TO}")
         await here.bot.start()
-        await here.all_told(120)
-        said = FULL in here.bot.log
-        mended = await _well(port)
+        told = asyncio.create_task(here.all_told(120))
+        said = await _said(port, FULL, told)
+        await told
+        mended = await _said(port, None, None)
         assert here.bot.running, here.bot.log[-4000:]
         os.kill(here.bot.pid, signal.SIGTERM)
         assert here.bot.process is not None
@@ -157,11 +158,16 @@ def _at(port: int) -> str:
     return f"{{listen: '127.0.0.1:{port}'}}"
 
 
-async def _well(port: int) -> bool:
-    """Whether ``/readyz`` comes to say within a minute that all is well. What it says meanwhile has its tests elsewhere."""
+async def _said(port: int, words: str | None, until: asyncio.Task[None] | None) -> bool:
+    """Whether ``/readyz`` came to say this (None: that all is well) before ``until`` was done, or within a minute."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(60):
-        while True:
-            async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
-                if (await answer.json())["ready"]:
-                    return True
+        while until is None or not until.done():
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                    body = await answer.json()
+            except aiohttp.ClientConnectionError:
+                body = None
+            if body and (body["ready"] if words is None else any(words in each for each in body["problems"])):
+                return True
             await asyncio.sleep(0.02)
+    return False

@@ -19,6 +19,7 @@ from notifier.engine.discovery import Survey
 from notifier.engine.poller import Watch
 from notifier.engine.pulse import Pulse, Vitals
 from notifier.sources.wire import Drift, DriftKind
+from notifier.store.errors import StoreError, StoreFull
 from notifier.store.rows import SinkState
 from notifier.store.store import Store
 from notifier.web.health import Health
@@ -47,9 +48,9 @@ def a_survey(failures: int) -> Survey:
     return survey
 
 
-def told(store: Store, pulses: tuple[Pulse, ...] = (), trouble: str | None = None, **changed: Any) -> Health:
+def told(store: Store, pulses: tuple[Pulse, ...] = (), trouble: StoreError | None = None, **changed: Any) -> Health:
     vitals = Vitals(store, [], pulses)
-    vitals.trouble = trouble
+    store.refusal = trouble
     parts: dict[str, Any] = {"watches": [], "surveys": [], "outlets": {}, "idle": 60.0, "refused": None}
     return condition.health(vitals, **(parts | changed))
 
@@ -72,12 +73,14 @@ async def test_what_stands_still_is_named_and_the_program_is_not_alive(store: St
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        ("sqlite:///x: database or disk is full", "the disk under the store is full"),
-        ("postgresql://x: could not extend file: No space left on device", "the disk under the store is full"),
-        ("sqlite:///x: attempt to write a readonly database", "the store refuses to be written"),
+        (StoreFull("sqlite:///x: database or disk is full"), "the disk under the store is full"),
+        (StoreFull("postgresql://x: could not extend file: No space left on device"), "the disk under the store is full"),
+        (StoreError("sqlite:///x: attempt to write a readonly database"), "the store refuses to be written"),
     ],
 )
-async def test_a_store_that_refuses_is_a_problem_but_no_reason_to_be_restarted(store: Store, trouble: str, words: str) -> None:
+async def test_a_store_that_refuses_is_a_problem_but_no_reason_to_be_restarted(
+    store: Store, trouble: StoreError, words: str
+) -> None:
     assert told(store, trouble=trouble) == Health(alive=True, problems=(words,), details=(f"store: {trouble}",))
 
 

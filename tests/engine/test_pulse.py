@@ -36,7 +36,8 @@ class SickStore(Store):
         if self.stuck:
             await asyncio.get_running_loop().create_future()
         if self.sick is not None:
-            raise StoreError(self.sick)
+            self.refusal = StoreError(self.sick)
+            raise self.refusal
         return await super().transact(work)
 
 
@@ -82,7 +83,7 @@ async def test_a_store_that_refuses_is_not_well_and_one_that_never_answers_stand
     now[0], store.sick = EVERY * INTERVALS + 1, "database or disk is full"
     assert vitals.stopped == ["the store"]
     await vitals.write()
-    assert (vitals.stopped, vitals.trouble) == ([], "database or disk is full")
+    assert (vitals.stopped, str(vitals.trouble)) == ([], "database or disk is full")
     with pytest.raises(StoreError):
         await vitals.prove()
     store.sick = None

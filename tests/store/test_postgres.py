@@ -6,11 +6,12 @@ import sys
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from store_scenes import Scene
 
 from notifier.store import postgres
-from notifier.store.errors import StoreError
-from notifier.store.store import Store
+from notifier.store.errors import StoreError, StoreFull
+from notifier.store.store import Store, _readable
 from notifier.store.transaction import Transaction
 
 
@@ -38,6 +39,12 @@ def test_a_url_that_is_none_is_refused_without_quoting_it() -> None:
     with pytest.raises(StoreError, match="not a URL that PostgreSQL understands") as refusal:
         Store("postgresql://user:%zzsesame@host/db").open()
     assert "sesame" not in str(refusal.value)
+
+
+def test_a_disk_without_room_is_told_from_other_refusals() -> None:
+    said = "could not extend file: No space left on device\nHINT: Check free disk space."
+    with pytest.raises(StoreFull, match="The disk under postgresql://one/db is full"), _readable(Store("postgresql://one/db")):
+        raise DBAPIError("INSERT", None, Exception(said))
 
 
 async def test_of_several_hosts_the_one_that_answers_is_used(postgres_url: str) -> None:

@@ -213,7 +213,7 @@ async def test_a_full_disk_refuses_whole_transactions_loses_nothing_and_is_got_o
             stored += 1
     assert stored < 200
     assert store.refusal is not None
-    assert str(store.refusal[1]) == f"The disk under sqlite:///{path} is full. Nothing is lost; it goes on once there is room."
+    assert str(store.refusal) == f"The disk under sqlite:///{path} is full. Nothing is lost; it goes on once there is room."
     assert len(await store.transact(lambda tx: tx.clusters())) == 1 + stored, "what was refused is not there in part"
     await store.transact(lambda tx: tx._run(text("PRAGMA max_page_count=100000")).scalar())
     await store.transact(Scene(cluster(f"c{stored}")).three_events())
