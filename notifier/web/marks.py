@@ -38,6 +38,7 @@ DELIVERY_BADGES = {
     State.DELIVERED: Badge("good", "✓", "delivered"),
     State.DEAD: Badge("bad", "✕", "given up"),
     State.SILENCED: Badge("calm", "‖", "silenced"),
+    State.OVER: Badge("calm", "○", "over"),
 }
 
 

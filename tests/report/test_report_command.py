@@ -23,7 +23,9 @@ from notifier.domain.words import Words
 from notifier.report import fonts, png
 from notifier.report.fonts import NoFontError, fonts_for
 from notifier.report.page import report
+from notifier.report.report_words import LANGUAGES
 from notifier.sources.scenarios import PROJECT_ID
+from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 from notifier.web.health import Health
@@ -103,6 +105,11 @@ def test_the_page_says_what_went_wrong_what_was_slow_and_who_was_told(dossier: D
     ):
         assert part in said, part
     assert f"Every notification ({len(dossier.told)})" in said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_became_of_a_notification_has_words(language: str) -> None:
+    assert set(LANGUAGES[language].states) == set(State)
 
 
 def test_the_page_speaks_chinese(dossier: Dossier) -> None:

@@ -11,10 +11,10 @@ from web_world import NOW, World, a_world, bury_all, cluster, enrol, fail_poll, 
 from notifier.domain.diff import diff
 from notifier.domain.model import Action, Eta, Snapshot, Stage
 from notifier.store.errors import StoreError
-from notifier.store.rows import SinkState
+from notifier.store.rows import SinkState, State
 from notifier.store.transaction import Transaction
 from notifier.web.health import Health
-from notifier.web.marks import moment, outlook, past
+from notifier.web.marks import DELIVERY_BADGES, moment, outlook, past
 from notifier.web.overview import MOST_CLUSTERS
 from notifier.web.server import STATIC, Web
 
@@ -434,3 +434,7 @@ async def test_the_end_of_a_task_is_told_as_its_newest_event_tells_it() -> None:
 def test_an_end_is_told_to_the_minute_and_as_what_is_left_of_it(earliest: float, latest: float, words: str) -> None:
     eta = Eta(NOW + timedelta(seconds=earliest), NOW + timedelta(seconds=latest), "a guess")
     assert outlook(eta, NOW).words == words
+
+
+def test_a_delivery_can_be_shown_wherever_it_stands() -> None:
+    assert set(DELIVERY_BADGES) == set(State)
