@@ -10,8 +10,9 @@ from notifier.config import SinkEntry
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.outbound import open_session
-from notifier.outlets import build_sink
-from notifier.sinks.contract import Sink, Surroundings
+from notifier.outlets import alone
+from notifier.sinks.contract import Sink
+from notifier.wording.overrides import spoken
 
 TRIES = 3
 LONGEST_WAIT = 30.0
@@ -32,6 +33,7 @@ class Line:
 
     def __init__(self, entry: SinkEntry, sink: Sink) -> None:
         self.name = entry.name
+        self.words = spoken(entry)
         self.closed: DeliveryError | None = None
         """Why nothing more is tried: the sink refuses everything."""
         self._entry = entry
@@ -76,6 +78,5 @@ async def lines(entries: Iterable[SinkEntry], page: str | None) -> AsyncIterator
         session = await stack.enter_async_context(open_session(total=LONGEST_WAIT))
         found: dict[str, Line] = {}
         for entry in entries:
-            around = Surroundings(entry.name, session, entry.timeout, entry.words, page)
-            found[entry.name] = Line(entry, await stack.enter_async_context(build_sink(entry, around)))
+            found[entry.name] = Line(entry, await stack.enter_async_context(alone(entry, session, page)))
         yield found

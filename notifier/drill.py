@@ -101,7 +101,7 @@ class _Play:
     async def tell(self, line: Line, events: Sequence[Event], began: float) -> None:
         """Tell one sink, in order."""
         for event in events:
-            told: Told = await line.tell(message(set_apart(event, MARK, self.run), line.name, MARK))
+            told: Told = await line.tell(message(set_apart(event, MARK, self.run), line.name, MARK, line.words))
             problem = None if told.problem is None else str(told.problem)
             self.told.append(Telling(event.kind, line.name, time.monotonic() - began, told.tries, problem))
             if problem is not None and event.kind is FAILURE:

@@ -4,9 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from secrets import token_hex
 
-import aiohttp
-
-from notifier.config import Settings, SinkEntry
+from notifier.config import Settings
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, FetchError, Outcome
 from notifier.domain.known import Known, KnownTask
@@ -17,9 +15,9 @@ from notifier.domain.routing import sinks_of
 from notifier.domain.samples import samples
 from notifier.engine.budget import Budget
 from notifier.outbound import open_session
-from notifier.outlets import build_sink, page_of
+from notifier.outlets import alone, page_of
 from notifier.projects import Project
-from notifier.sinks.contract import Checkable, Sink, Surroundings
+from notifier.sinks.contract import Checkable, Sink
 from notifier.sources.contract import Source
 from notifier.wording.overrides import spoken
 
@@ -73,11 +71,6 @@ async def _look(source: Source, budget: Budget, cluster: Cluster) -> tuple[Clust
     except FetchError as error:
         return cluster, error
     return cluster, known
-
-
-def alone(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
-    """A sink with no program around it, to be tried or asked."""
-    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, entry.words, page))
 
 
 async def check_sinks(settings: Settings) -> dict[str, list[str]]:

@@ -36,6 +36,11 @@ def build_sink(entry: SinkEntry, surroundings: Surroundings) -> Sink:
     return kind.sink(settings, surroundings)
 
 
+def alone(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
+    """A sink with no program around it, to be tried or asked."""
+    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, spoken(entry), page))
+
+
 def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
     """How a sink is served."""
     return OutletSettings(

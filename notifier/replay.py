@@ -16,9 +16,10 @@ from notifier.domain.message import Message
 from notifier.domain.model import Action, Event, Severity
 from notifier.domain.outage import reachable, unreachable
 from notifier.domain.rehearsal import set_apart
-from notifier.domain.render import render
+from notifier.domain.render import ENGLISH, render
 from notifier.domain.retry import Policy
 from notifier.domain.routing import Matcher, Route, SeverityRange, sinks_of
+from notifier.domain.words import Words
 from notifier.outlets import page_of
 from notifier.sinks import registry
 from notifier.sources.recording import Entry, RecordingError
@@ -117,7 +118,7 @@ class Playing:
                 await pace.wait()
                 for name in sinks_of(event, self._routes):
                     if (line := open_lines.get(name)) is not None:
-                        told = await line.tell(message(set_apart(event, MARK, run), name, MARK))
+                        told = await line.tell(message(set_apart(event, MARK, run), name, MARK, line.words))
                         yield event, name, None if told.problem is None else str(told.problem)
 
 
@@ -127,7 +128,7 @@ def console(*, as_json: bool) -> SinkEntry:
     return SinkEntry(CONSOLE, CONSOLE, settings, 10.0, None, 1, Policy())
 
 
-def message(event: Event, sink: str, mark: str) -> Message:
+def message(event: Event, sink: str, mark: str, words: Words = ENGLISH) -> Message:
     """The message of an event that is no news. It is as fresh as it was then."""
     return render(
         event,
@@ -137,6 +138,7 @@ def message(event: Event, sink: str, mark: str) -> Message:
         skipped=0,
         now=event.observed_at,
         mark=mark,
+        words=words,
     )
 
 

@@ -36,8 +36,11 @@ def running(*completed: str) -> Task:
     return Task("t1", "RUNNING", 1, NODES, completed, left[:1], left[0] if left else None)
 
 
-async def eventually(predicate: Callable[[], Awaitable[bool]] | Callable[[], bool], within: float = 5.0) -> None:
-    """Await a condition; what is awaited lies in a database or a counter, so it has to be asked for again and again."""
+async def eventually(predicate: Callable[[], Awaitable[bool]] | Callable[[], bool], within: float = 20.0) -> None:
+    """Await a condition; what is awaited lies in a database or a counter, so it has to be asked for again and again.
+
+    The patience costs nothing where the condition comes true, and is for a machine that does other things too.
+    """
     async with asyncio.timeout(within):
         while True:
             holds = predicate()

@@ -93,8 +93,8 @@ async def test_a_stop_ends_the_ticks_but_not_the_work_that_runs() -> None:
 async def test_calendar_work_that_became_due_while_the_loop_was_busy_is_done_afterwards() -> None:
     counter = Counter()
     clock = Clock()
-    clock.every(1.2, counter.tick)
+    clock.every(1.7, counter.tick)
     clock.start()
-    time.sleep(2.35)  # noqa: ASYNC251 - due after 1.2 s, and more than a second late when the loop turns again
-    await eventually(lambda: counter.ticks == 1, within=0.04)
+    time.sleep(2.8)  # noqa: ASYNC251 - due after 1.7 s, and more than a second late when the loop turns again
+    await eventually(lambda: counter.ticks == 1, within=0.5)  # the next is due after 3.4 s
     clock.stop()

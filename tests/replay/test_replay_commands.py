@@ -162,6 +162,20 @@ def test_a_drill_says_who_heard_of_it_and_who_did_not(config: Path) -> None:
     assert all("[DRILL]" in line for line in told)
 
 
+def test_a_drill_and_a_replay_speak_as_the_sink_does(config: Path) -> None:
+    own = 'words: {task.failed: {summary: "{{ cluster.name }} needs you"}}'
+    text = config.read_text().replace("oncall: {type: console}", f"oncall: {{type: console, language: zh, {own}}}")
+    config.write_text(text.replace("team: {type: console,", "team: {type: console, language: zh,"))
+    for found in (
+        run("drill", "-c", config, "--cluster", "logs", "--yes"),
+        run("replay", FAILURE, "-c", config, "--sink", "team"),
+    ):
+        assert "升级" in found.stdout, found.output
+        assert "Upgrade" not in found.stdout
+    told = run("replay", FAILURE, "-c", config, "--sink", "oncall").stdout
+    assert "css-test needs you" in told
+
+
 def test_a_drill_leaves_nothing_in_the_store(config: Path) -> None:
     assert run("drill", "-c", config, "--yes").exit_code == 0
     assert run("events", "-c", config).stdout == ""
