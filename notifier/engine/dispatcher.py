@@ -227,14 +227,12 @@ class Outlet:
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
         now = self._store.now()
         if isinstance(outcome, Receipt):
-            # Only a pause held the others back; a failure or two did not, and must not cut short what each waits for itself.
-            recovered = self.state.paused
+            before, receipt = self.state, outcome
             self.state = SinkState()
-            receipt = outcome
-            told = await record(self._store, claim, lambda tx: self._arrived(tx, claim, receipt, now, recovered=recovered), until)
+            told = await record(self._store, claim, lambda tx: self._arrived(tx, claim, receipt, now, before), until)
             self.fallback.committed(told, works=True)
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
-            if recovered:
+            if before.paused:
                 telemetry.sink_recovered(self.settings.name)
             return
         probed = self.state.paused
@@ -255,11 +253,13 @@ class Outlet:
             verdict=said,
         )
 
-    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: datetime, *, recovered: bool) -> Told | None:
+    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: datetime, before: SinkState) -> Told | None:
         tx.delivered(claim, receipt, now.timestamp())
-        if recovered:
-            # The others waited because the sink was down, not because of what they say.
-            tx.mark(self.settings.name, self.state, recovered=True)
+        if before.failures:
+            tx.mark(self.settings.name, SinkState(), recovered=before.paused)
+        if before.paused:
+            # The others waited because the sink was down, not because of what they say; after a failure or two, without a pause,
+            # what each waits for itself must not be cut short.
             tx.hasten(self.settings.name, now.timestamp())
         return self.fallback.settled(tx, None, now)
 

@@ -207,6 +207,19 @@ async def test_five_failures_in_a_row_pause_the_sink(store: Store) -> None:
     assert (state.failures, state.reason) == (5, "server")
 
 
+async def test_what_has_failed_before_it_worked_is_not_held_against_it_after_a_restart(store: Store) -> None:
+    sink = Sink(lambda message: fails() if len(sink.heard) <= 3 else Receipt({"n": message.id}))
+    await store.transact(tell())
+    async with serving(outlet(store, sink, concurrency=1)):
+        await eventually(settled(store))
+    assert await store.transact(lambda tx: tx.sinks()) == {"team": SinkState()}
+    again = Sink(lambda message: fails() if len(again.heard) <= 3 else Receipt({"n": message.id}))
+    await store.transact(tell("logs"))
+    served = outlet(store, again, concurrency=1)
+    async with serving(served):
+        await eventually(settled(store, count=8))
+
+
 GONE = fails(Outcome.REJECTED, DeliveryReason.GONE, scope=Scope.SINK)
 
 
