@@ -72,15 +72,25 @@ class WireStage(Wire):
     end_time: Any = None
 
 
+class Item(Wire):
+    """What a page lists."""
+
+    id: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be told from others, and asked for: it has an id, and one that is more than blanks and controls."""
+        return bool(text(self.id).strip())
+
+
 W = TypeVar("W", bound=Wire)
 Empty = Literal[""]
 Names = Annotated[str | list[str | None] | None, Field(union_mode="left_to_right")]
 
 
-class WireTask(Wire):
+class WireTask(Item):
     """An item of ``detailList``. ``failMessage`` is undocumented but real (C)."""
 
-    id: str | None = None
     start_time: Any = None
     end_time: Any = None
     status: str | None = None
@@ -96,11 +106,6 @@ class WireTask(Wire):
     batch_size: Any = None
     current_batch_nodes: Names = None
     fail_message: str | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether the task can be told from others: it has an id, and one that is more than blanks and controls."""
-        return bool(text(self.id).strip())
 
 
 class Page(Wire):
@@ -121,18 +126,22 @@ def read_page(body: bytes) -> Page:
     Raises:
         UnreadableError: It is not what the API promises.
     """
-    page = read(Page, body)
-    if "total_size" not in page.model_fields_set and "detail_list" not in page.model_fields_set:
-        raise UnreadableError("neither totalSize nor detailList in the answer")
-    return page
+    return read(Page, body, "total_size", "detail_list")
 
 
-def read(kind: type[W], body: bytes) -> W:
-    """Read an answer of some kind.
+def read(kind: type[W], body: bytes, *either: str) -> W:
+    """Read an answer of some kind, which has at least one of the fields in ``either``.
 
     Raises:
         UnreadableError: It is no such thing.
     """
+    answer = _parsed(kind, body)
+    if either and answer.model_fields_set.isdisjoint(either):
+        raise UnreadableError(f"neither {' nor '.join(map(to_camel, either))} in the answer")
+    return answer
+
+
+def _parsed(kind: type[W], body: bytes) -> W:
     if body.count(b"{") > MAX_OBJECTS:
         raise UnreadableError(f"more than {MAX_OBJECTS} objects in the answer")
     try:

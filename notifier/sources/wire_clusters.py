@@ -9,17 +9,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from notifier.sources.wire import Empty, UnreadableError, Wire, read, text
+from notifier.sources.wire import Empty, Item, Wire, read, text
 
 MAX_CLUSTERS = 5000
 MAX_TAGS = 50
 """Of a cluster; Huawei allows 20."""
 
 
-class WireCluster(Wire):
+class WireCluster(Item):
     """An item of ``clusters``."""
 
-    id: str | None = None
     name: str | None = None
     status: Any = None
     actions: Any = None
@@ -27,11 +26,6 @@ class WireCluster(Wire):
     created: Any = None
     updated: Any = None
     tags: Any = None
-
-    @property
-    def known(self) -> bool:
-        """Whether the cluster can be told from others, and asked for."""
-        return bool(text(self.id).strip())
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -57,10 +51,7 @@ def read_clusters(body: bytes) -> ClusterPage:
     Raises:
         UnreadableError: It is not what the API promises.
     """
-    page = read(ClusterPage, body)
-    if "total_size" not in page.model_fields_set and "clusters" not in page.model_fields_set:
-        raise UnreadableError("neither totalSize nor clusters in the answer")
-    return page
+    return read(ClusterPage, body, "total_size", "clusters")
 
 
 def _tags(tags: object) -> Iterator[tuple[str, str]]:

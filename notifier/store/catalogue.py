@@ -1,4 +1,4 @@
-"""Clusters and tasks page by page, and one by one: what people and programs browse. Every query is bounded."""
+"""Clusters and tasks page by page, and one by one: what people and programs browse. All but one query is bounded."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,6 +18,11 @@ SEPARATOR = "/"
 
 class Catalogue(Discoveries):
     """The part of a transaction that lists what is watched; single clusters and tasks are found though they are forgotten."""
+
+    def clusters(self) -> list[ClusterRow]:
+        """Every cluster, by name, each with its tasks."""
+        rows = self._clusters(select(schema.cluster).where(self._watched()))
+        return sorted(rows, key=lambda row: (row.cluster.name, row.cluster.key))
 
     def clusters_page(self, *, after: str = "", limit: int = 50) -> list[ClusterRow]:
         """The clusters whose keys follow ``after``, by key, each with its tasks."""

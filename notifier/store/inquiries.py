@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import and_, delete, exists, func, or_, select
 
-from notifier.domain.model import Action, Cluster, Event
+from notifier.domain.model import Cluster, Event
 from notifier.store import codec, schema
 from notifier.store.discoveries import Discoveries
-from notifier.store.rows import AttemptRow, ClusterRow, DeliveryRow, State
+from notifier.store.rows import AttemptRow, DeliveryRow, State
 from notifier.store.session import moment
 
 DONE = (State.DELIVERED.value, State.SILENCED.value, State.OVER.value)
@@ -17,24 +17,6 @@ DONE = (State.DELIVERED.value, State.SILENCED.value, State.OVER.value)
 
 class Inquiries(Discoveries):
     """The part of a transaction that reads for the status page, the API and the command line."""
-
-    def clusters(self) -> list[ClusterRow]:
-        """Every cluster with its tasks, by name; without those that discovery has forgotten."""
-        tasks: dict[str, list[Any]] = {}
-        for row in self._run(select(schema.task).order_by(schema.task.c.changed_at.desc())):
-            tasks.setdefault(row.cluster, []).append((Action(row.action), codec.known_task.validate_json(row.state)))
-        forgotten = self.forgotten()
-        rows = [
-            ClusterRow(
-                cluster=codec.cluster.validate_json(row.facts),
-                tasks=tuple(tasks.get(row.key, ())),
-                outage=None if row.outage is None else codec.outage.validate_json(row.outage),
-                changed_at=moment(row.changed_at),
-            )
-            for row in self._run(select(schema.cluster))
-            if row.key not in forgotten
-        ]
-        return sorted(rows, key=lambda row: (row.cluster.name, row.cluster.key))
 
     def events(
         self,

@@ -1,6 +1,8 @@
 """How sinks stand: whether one fails, is left alone, or works."""
 
-from sqlalchemy import select, update
+from typing import Any
+
+from sqlalchemy import Row, select, update
 
 from notifier.store import schema, statements
 from notifier.store.lanes import Lanes
@@ -18,7 +20,7 @@ class Sinks(Lanes):
         table = schema.sink
         row = self._run(select(table).where(table.c.name == name)).first()
         if row is not None and row.fingerprint == fingerprint:
-            return SinkState(row.failures, row.paused, row.paused_until, row.reason, row.detail)
+            return _state(row)
         statement = statements.upsert(self._dialect, table).values(name=name, fingerprint=fingerprint, failures=0, paused=False)
         fresh = {"fingerprint": fingerprint, "failures": 0, "paused": False, "paused_until": None, "reason": None, "detail": None}
         self._run(statement.on_conflict_do_update(index_elements=["name"], set_=fresh))
@@ -40,7 +42,7 @@ class Sinks(Lanes):
             busy = 0.0
         if row is None:
             return SinkState(), busy
-        state = SinkState(row.failures, row.paused, row.paused_until, row.reason, row.detail)
+        state = _state(row)
         if state.paused:
             return state, float("inf") if state.paused_until is None else max(state.paused_until - instant, busy)
         return state, max(row.next_send - instant, busy) if limited else 0.0
@@ -73,4 +75,8 @@ class Sinks(Lanes):
     def sinks(self) -> dict[str, SinkState]:
         """Every sink ever met, by name."""
         rows = self._run(select(schema.sink))
-        return {row.name: SinkState(row.failures, row.paused, row.paused_until, row.reason, row.detail) for row in rows}
+        return {row.name: _state(row) for row in rows}
+
+
+def _state(row: Row[Any]) -> SinkState:
+    return SinkState(row.failures, row.paused, row.paused_until, row.reason, row.detail)
