@@ -60,16 +60,25 @@ class Budget:
         Raises:
             FetchError: The project is to be left alone; the failure that said so, without asking again.
         """
-        if self._proved:
+        alone = not self._proved
+        if alone:
+            await self._single.acquire()
+        try:
             await self._wait()
-            async with self._listening():
+            try:
                 yield
-            return
-        async with self._single:
-            await self._wait()
-            async with self._listening():
-                yield
-            self._proved = True
+            except FetchError as error:
+                if error.reason.of_project:
+                    self._block(error)
+                raise
+            if self._clock() >= self._blocked_until:
+                # An answer that was on its way when the project was blocked does not unblock it.
+                self._blocks = 0
+                self._blocked_by = None
+            self._proved = self._proved or alone
+        finally:
+            if alone:
+                self._single.release()
 
     async def _wait(self) -> None:
         self._refuse_if_blocked()
@@ -85,19 +94,6 @@ class Budget:
         left = self._blocked_until - self._clock()
         if self._blocked_by is not None and left > 0:
             raise FetchError(self._blocked_by.reason, self._blocked_by.detail, retry_after=left)
-
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
-        try:
-            yield
-        except FetchError as error:
-            if error.reason.of_project:
-                self._block(error)
-            raise
-        if self._clock() >= self._blocked_until:
-            # An answer that was on its way when the project was blocked does not unblock it.
-            self._blocks = 0
-            self._blocked_by = None
 
     def _block(self, error: FetchError) -> None:
         now = self._clock()
