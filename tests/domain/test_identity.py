@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.domain.identity import of_cluster, of_delivery, of_task
+from notifier.domain.identity import of_cluster, of_delivery, of_task, of_wish
 from notifier.domain.model import Action, Cluster, Kind
 
 CLUSTER = Cluster("c-1", "search-prod", "cn-north-4", "prod", "p-1", {"env": "prod"})
@@ -15,6 +15,7 @@ IDS = [
     "74c79c34-4857-5cc8-8f39-6ff0c8548bda",
     "dd205b5f-a6f2-59ee-a12e-97442ac799cb",
     "e5d05bb3-c88f-5cd3-9707-ac99da82e621",
+    "745a81af-1e84-5dea-a35f-d9bf518bd24a",
 ]
 # Few letters, digits and the separator make collisions likely if there are any.
 parts = st.text(alphabet="a1:", max_size=4)
@@ -80,6 +81,7 @@ def test_ids_are_a_promise_and_never_change() -> None:
         of_task(CLUSTER, Action.UPGRADING, "t", Kind.STAGE_FAILED, attempt=2, node="n", order=3),
         of_cluster(CLUSTER, Kind.CLUSTER_UNREACHABLE, "2026-03-01T00:00:00+00:00"),
         of_delivery("event", "sink"),
+        of_wish("thread", "board"),
     ]
     assert ids == IDS
     assert {UUID(each).version for each in ids} == {5}
