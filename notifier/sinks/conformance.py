@@ -29,7 +29,7 @@ from notifier.domain.samples import sample, samples
 from notifier.outbound import open_session
 from notifier.sinks.contract import Sink, SinkSettings, Surroundings
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a sink that neither delivers nor fails has failed the test."""
 
 AT_ONCE = 8

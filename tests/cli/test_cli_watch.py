@@ -248,8 +248,9 @@ async def test_watch_follows_a_running_instance_through_its_restart(config: Path
         await crew.stop()
         store.close()
     words = [line for drawn_lines, _ in seen for line in drawn_lines]
-    assert "search: running, 50%, nodes 1/3, n2: Stage 2 (3/4)" in words
-    assert "search: running, 67%, nodes 2/3, n3" in words
+    # Nobody answers its polls: whether that is said already is chance.
+    assert any("50%, nodes 1/3, n2: Stage 2 (3/4)" in line for line in words)
+    assert any("67%, nodes 2/3, n3" in line for line in words)
     assert any("Is the notifier running there?" in note for _, note in seen)
     assert seen[-1][0] == seen[-2][0]
 

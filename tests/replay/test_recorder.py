@@ -319,7 +319,7 @@ async def test_run_records_beside_the_watch_and_the_replay_tells_the_same(tmp_pa
         try:
             with recordings(tmp_path / "rec") as kept:
                 async with app.Crew(settings, store, recordings=kept):
-                    await eventually(lambda: _ended(store), within=20)
+                    await eventually(lambda: _ended(store), within=60)
                     told = await store.transact(lambda tx: tx.events(limit=200))
         finally:
             store.close()

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Mail:
     recipients: list[str]
     content: bytes
 
-    @property
+    @cached_property
     def parsed(self) -> EmailMessage:
         found = message_from_bytes(self.content, policy=policy.default)
         assert isinstance(found, EmailMessage)

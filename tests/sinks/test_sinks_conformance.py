@@ -205,7 +205,8 @@ class ToldOffice(PostOffice):
         self.hangs = self.receiver.behaviour is Behaviour.HANGS
         self.on = {"DATA": f"451 upstream down, {PASSWORD}"} if self.receiver.behaviour is Behaviour.FAILS else {}
         said = await super().handle_DATA(server, session, envelope)
-        self.receiver.received[:] = [Received(mail.read, str(mail.parsed["Message-ID"])) for mail in self.mails]
+        for mail in self.mails[len(self.receiver.received) :]:
+            self.receiver.received.append(Received(mail.read, str(mail.parsed["Message-ID"])))
         return said
 
 
