@@ -162,7 +162,9 @@ def events(path: Path, *, as_json: bool, limit: int, cluster: str | None, kind: 
 @JSON
 @LIMIT
 @click.option("--sink", help="Only to this sink.")
-@click.option("--state", type=click.Choice(["pending", "sending", "delivered", "dead"]), help="Only in this state.")
+@click.option(
+    "--state", type=click.Choice(["pending", "sending", "delivered", "dead", "silenced", "over"]), help="Only in this state."
+)
 @click.pass_context
 @guarded
 def deliveries(context: click.Context, path: Path, *, as_json: bool, limit: int, sink: str | None, state: str | None) -> None:

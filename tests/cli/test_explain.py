@@ -15,6 +15,7 @@ from notifier.domain.message import Receipt
 from notifier.domain.model import Action, Event, Snapshot, Task
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
+from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -84,3 +85,16 @@ def test_explain_says_that_a_digest_held_it(config: Path) -> None:
     finally:
         store.close()
     assert "to be told with what follows (digest, or the sink's own)" in run(config, "explain", event.id).output
+
+
+@pytest.mark.parametrize("state", State)
+def test_deliveries_of_every_state_can_be_asked_for(config: Path, state: State) -> None:
+    store = Store(f"sqlite:///{config.parent}/notifier.db").open()
+    try:
+        asyncio.run(store.transact(night))
+    finally:
+        store.close()
+    found = run(config, "deliveries", "--state", state.value, "--json")
+    assert found.exit_code == 0, found.output
+    rows = [json.loads(line) for line in found.output.splitlines()]
+    assert {row["state"] for row in rows} == ({state.value} if state is State.DELIVERED else set())
