@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from notifier.domain.discovery import Roll
 from notifier.domain.dossier import Dossier
+from notifier.domain.evidence import Evidence
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Cluster, Event, Outage
 from notifier.domain.silences import Silence
@@ -20,6 +21,7 @@ cluster = TypeAdapter(Cluster)
 outage = TypeAdapter(Outage)
 silence = TypeAdapter(Silence)
 actions = TypeAdapter(frozenset[Action])
+answers = TypeAdapter(Mapping[Action, Evidence])
 roll = TypeAdapter(Roll)
 dossier = TypeAdapter(Dossier)
 receipt = TypeAdapter(Mapping[str, str])
