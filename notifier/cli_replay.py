@@ -88,9 +88,10 @@ def replay(
 def _who(reading: "Reading", settings: "Settings", *, everything: bool, as_json: bool) -> bool:
     from notifier.domain.model import Severity
     from notifier.domain.render import payload
-    from notifier.replay import Rebuilding, who
+    from notifier.rebuilding import Rebuilding, Rules
+    from notifier.replay import who
 
-    rebuilding = Rebuilding(settings.poll.unreachable_after)
+    rebuilding = Rebuilding(Rules.of(settings))
     for heard in who(settings, rebuilding.events(reading.entries())):
         event = heard.event
         if not (everything or heard.told or event.severity > Severity.DEBUG):

@@ -8,62 +8,22 @@ from secrets import token_hex
 
 from notifier.config import Settings, SinkEntry
 from notifier.direct import lines
-from notifier.domain.diff import Step, diff
 from notifier.domain.holding import Holding
 from notifier.domain.identity import of_delivery
-from notifier.domain.known import Known
 from notifier.domain.message import Message
-from notifier.domain.model import Action, Event, Severity
-from notifier.domain.outage import reachable, unreachable
+from notifier.domain.model import Event, Severity
 from notifier.domain.rehearsal import set_apart
 from notifier.domain.render import ENGLISH, render
 from notifier.domain.retry import Policy
 from notifier.domain.routing import Matcher, Route, SeverityRange, sinks_of
 from notifier.domain.words import Words
 from notifier.outlets import page_of
+from notifier.rebuilding import Rebuilding, Rules
 from notifier.sinks import registry
-from notifier.sources.recording import Entry, RecordingError
+from notifier.sources.recording import Entry
 
 CONSOLE = "console"
 MARK = "REPLAY"
-
-
-class Rebuilding:
-    """The events that recorded answers lead to, as the poller would have found them.
-
-    Args:
-        unreachable_after: Seconds for which polls may fail before it is told.
-    """
-
-    def __init__(self, unreachable_after: float = 300.0) -> None:
-        self.trouble: list[str] = []
-        """The answers that could not be read."""
-        self._limit = unreachable_after
-        self._known: dict[str, Known] = {}
-        self._failing: dict[str, set[Action]] = {}
-
-    def events(self, entries: Iterable[Entry]) -> Iterator[Event]:
-        """Every event, in the order in which it was found."""
-        for entry in entries:
-            try:
-                yield from self._step(entry)
-            except RecordingError as error:
-                self.trouble.append(str(error))
-
-    def _step(self, entry: Entry) -> tuple[Event, ...]:
-        key = entry.cluster.key
-        known, failing = self._known.get(key, Known()), self._failing.setdefault(key, set())
-        if entry.failure is not None:
-            failing.add(entry.action)
-            step = unreachable(known, entry.cluster, (entry.failure.reason, entry.failure.detail), entry.at, self._limit)
-        else:
-            failing.discard(entry.action)
-            step = diff(known, entry.snapshot(), entry.at)
-            if not failing:  # The cluster is reached again when each of its two lists is.
-                again = reachable(step.known, entry.cluster, entry.at)
-                step = Step(again.known, step.events + again.events)
-        self._known[key] = step.known
-        return step.events
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +63,7 @@ class Playing:
             self._routes, self._sinks = settings.routes, [entry for entry in settings.sinks if entry.name in sinks]
         self._page = None if settings is None else page_of(settings)
         self._speed = speed
-        self._rebuilding = Rebuilding(300.0 if settings is None else settings.poll.unreachable_after)
+        self._rebuilding = Rebuilding(Rules.of(settings))
 
     @property
     def trouble(self) -> list[str]:

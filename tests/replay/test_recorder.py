@@ -18,7 +18,7 @@ from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster, Snapshot
 from notifier.engine.recording import recordings
 from notifier.outbound import open_session
-from notifier.replay import Rebuilding
+from notifier.rebuilding import Rebuilding
 from notifier.sources.contract import Answer
 from notifier.sources.credentials import Given, Token
 from notifier.sources.huawei_css import HuaweiCss

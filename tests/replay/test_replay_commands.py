@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "recordings"))
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 FAILURE = RECORDINGS / "failure.jsonl.gz"
+HANG = RECORDINGS / "hang.jsonl.gz"
 CONFIG = """\
 projects:
   - name: beijing
@@ -90,6 +91,35 @@ def test_who_would_have_been_told_is_asked_of_another_configuration(config: Path
     assert any(line.endswith("-> nobody") for line in run("replay", FAILURE, "--who", "--all", "-c", config).stdout.splitlines())
     as_json = [json.loads(line) for line in run("replay", FAILURE, "--who", "-c", config, "--json").stdout.splitlines()]
     assert set(as_json[-1]["told"]) == {"team", "oncall"}
+
+
+def test_what_time_tells_is_told_again_with_its_forecasts() -> None:
+    found = run("replay", HANG)
+    assert found.exit_code == 0, found.output
+    (stalled,) = [line for line in found.stdout.splitlines() if "makes no progress" in line]
+    assert "for 15 min" in stalled
+    events = {event["kind"]: event for event in map(json.loads, run("replay", HANG, "--json").stdout.splitlines())}
+    assert events["task.stalled"]["observed_at"].startswith("2026-03-01T02:41:00")
+    assert events["task.stalled"]["timing"]["basis"] == "this task's own"
+    assert events["node.completed"]["eta"] is None  # Of the last node, with which the task ended.
+    assert events["task.resumed"]["eta"]["basis"] == "1 finished node"
+
+
+def test_who_would_have_heard_of_a_hang_depends_on_the_configuration_s_rule_for_it(config: Path) -> None:
+    def heard(stall: str) -> list[str]:
+        text = CONFIG.format(folder=config.parent).replace("project_id: p1", "project_id: 6204a5bd270343b5885144cf9c8c158d")
+        cluster = f"- {{id: ea244205-d641-45d9-9dcb-ab2236bcd07e, name: search, stall: {stall}}}"
+        config.write_text(text.replace("- {id: c1, name: search, labels: {env: prod}}", cluster).replace("100ms", "15s"))
+        found = run("replay", HANG, "--who", "--config", config)
+        assert found.exit_code == 0, found.output
+        return [line for line in found.stdout.splitlines() if "stalled" in line or "resumed" in line]
+
+    assert heard("off") == []
+    stalled, resumed = heard("{floor: 30m}")
+    assert (
+        stalled == "2026-03-01 02:56:00Z  css-test  task.stalled css-test-ess-esn-2-1 -> team (held until 2026-03-01 21:00 CST)"
+    )
+    assert resumed.startswith("2026-03-01 04:27:20Z  css-test  task.resumed -> team")
 
 
 def test_a_sink_of_the_configuration_is_told_what_its_routes_say(config: Path) -> None:
