@@ -21,7 +21,7 @@ from notifier.domain.outage import reachable, unreachable
 from notifier.domain.shown import Shown
 from notifier.domain.timekeeping import Limits, keep_time
 from notifier.engine.library import KEPT
-from notifier.sources.recording import Entry, RecordingError
+from notifier.sources.recording import Entry, Failed, RecordingError
 
 NOBODYS = Limits()
 
@@ -77,15 +77,24 @@ class Rebuilding:
     def events(self, entries: Iterable[Entry]) -> Iterator[Event]:
         """Every event, in the order in which it was found."""
         for entry in entries:
-            seen = self._seen.setdefault(entry.cluster.key, _Seen())
-            try:
-                yield from self._failed(seen, entry) if entry.failure is not None else self._answered(seen, entry)
-            except RecordingError as error:
-                self.trouble.append(str(error))
+            yield from self.step(entry)
 
-    def _failed(self, seen: _Seen, entry: Entry) -> tuple[Event, ...]:
+    def step(self, entry: Entry) -> tuple[Event, ...]:
+        """The events of the next entry."""
+        seen = self._seen.setdefault(entry.cluster.key, _Seen())
+        try:
+            return self._answered(seen, entry) if entry.failure is None else self._failed(seen, entry, entry.failure)
+        except RecordingError as error:
+            self.trouble.append(str(error))
+            return ()
+
+    def known(self, cluster: str) -> Known:
+        """What is known of a cluster, by its key, after the entries so far."""
+        return self._seen[cluster].known if cluster in self._seen else Known()
+
+    def _failed(self, seen: _Seen, entry: Entry, failure: Failed) -> tuple[Event, ...]:
         seen.failing.add(entry.action)
-        why = ("", "") if entry.failure is None else (entry.failure.reason, entry.failure.detail)
+        why = (failure.reason, failure.detail)
         step = unreachable(seen.known, entry.cluster, why, entry.at, self._rules.unreachable_after)
         seen.known = step.known
         return step.events

@@ -122,6 +122,27 @@ def test_who_would_have_heard_of_a_hang_depends_on_the_configuration_s_rule_for_
     assert resumed.startswith("2026-03-01 04:27:20Z  css-test  task.resumed -> team")
 
 
+def test_who_would_have_been_reminded_while_it_lasted_and_told_how_it_ended(config: Path) -> None:
+    """The hang is told at 02:41 and over at 04:27."""
+    routes = '- {match: {kind: "task.stalled"}, sinks: [oncall], repeat: 45m, escalate: {after: 30m, to: [other]}}'
+    text = CONFIG.format(folder=config.parent).replace("100ms", "15s")
+    config.write_text(text[: text.index("routes:")] + f"routes:\n  {routes}\n" + text[text.index("poll:") :])
+    found = run("replay", HANG, "--who", "-c", config)
+    assert found.exit_code == 0, found.output
+    node = "css-test  task.stalled css-test-ess-esn-2-1"
+    assert [line for line in found.stdout.splitlines() if not line.endswith("nobody")] == [
+        f"2026-03-01 02:41:00Z  {node} -> oncall",
+        f"2026-03-01 03:11:00Z  {node}, reminder 1 -> other",
+        f"2026-03-01 03:26:00Z  {node}, reminder 1 -> oncall",
+        f"2026-03-01 03:26:00Z  {node}, reminder 2 -> other",
+        f"2026-03-01 04:11:00Z  {node}, reminder 2 -> oncall",
+        f"2026-03-01 04:11:00Z  {node}, reminder 3 -> other",
+        "2026-03-01 04:27:20Z  css-test  task.resumed -> other",
+    ]
+    told = [json.loads(line) for line in run("replay", HANG, "--who", "-c", config, "--json").stdout.splitlines()]
+    assert [event["reminder"] for event in told if event["kind"] == "task.stalled"] == [0, 1, 1, 2, 2, 3]
+
+
 def test_a_sink_of_the_configuration_is_told_what_its_routes_say(config: Path) -> None:
     found = run("replay", FAILURE, "--config", config, "--sink", "oncall")
     assert found.exit_code == 0, found.output
