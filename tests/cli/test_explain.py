@@ -32,7 +32,7 @@ sys.path.append(str(Path(__file__).parents[1] / "recordings"))
 
 from make_recordings import Played
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 3, 1, 22, 10, tzinfo=UTC)
 MORNING = NOW + timedelta(hours=3)
 
 
