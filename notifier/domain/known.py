@@ -110,7 +110,7 @@ class Known:
         sequence: The number of ``cluster.*`` events told.
         outage: Polls fail since then; None while they work.
         outage_told: Whether that was told.
-        answers: Of each action, the answer that led to what is known, and the one before it.
+        answers: Of each action, the answer that led to what is known; the one before it is forgotten by a restart.
     """
 
     tasks: Mapping[TaskKey, KnownTask] = field(default_factory=dict)

@@ -28,7 +28,7 @@ from notifier.domain.timekeeping import Limits, keep_time
 from notifier.engine.budget import Budget
 from notifier.engine.library import Library
 from notifier.engine.reminding import drop_ended, followed_up
-from notifier.engine.witness import Asked, Good, borne_out, evidence, unwritten
+from notifier.engine.witness import Asked, Good, evidence, unwritten
 from notifier.sources.contract import Source
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.store import Store
@@ -318,9 +318,9 @@ class Poller:
             reason = (failure.reason.value, failure.detail)
             step = unreachable(known, cluster, reason, now, self._cadence.unreachable_after)
         histories = self._library.histories(tx, cluster, step.known, good)
-        timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now)
         rests = evidence(before, watch.answers, fresh, good, now)
-        known, events = timed.known, borne_out(timed.events, rests)
+        timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now, rests)
+        known, events = timed.known, list(timed.events)
         silences = tx.silences(now.timestamp()) if events else ()
         deliveries = (*self._audience.plan(events, now, silences), *followed_up(tx, self._audience, events, now))
         if known is not before:

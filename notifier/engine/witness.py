@@ -1,15 +1,13 @@
 """Notes which answers led to an event, so that it can be explained; an answer that is the same costs nothing here."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from notifier.domain.errors import FetchError
 from notifier.domain.evidence import AnswerFacts, Evidence, again, followed
 from notifier.domain.known import Known
-from notifier.domain.model import Action, Event, Snapshot
-from notifier.domain.rules import BY_TIME
+from notifier.domain.model import Action, Snapshot
 
 Good = Mapping[Action, datetime | None]
 """The actions that have just given a good answer, each with the moment of the one before."""
@@ -48,17 +46,6 @@ def evidence(
         elif before is not None:
             found[action] = again(before, now)
     return found
-
-
-def borne_out(events: Iterable[Event], found: Mapping[Action, Evidence]) -> list[Event]:
-    """The events with the answers that they follow from; what time tells has only the one that was the newest then."""
-    told = []
-    for event in events:
-        rests = None if event.task is None else found.get(event.task.action)
-        if rests is not None and event.kind in BY_TIME:
-            rests = Evidence(rests.later)
-        told.append(event if rests is None else replace(event, evidence=rests))
-    return told
 
 
 def unwritten(known: Known, found: Mapping[Action, Evidence]) -> dict[Action, Evidence]:

@@ -141,6 +141,7 @@ async def test_an_unchanged_poll_computes_and_writes_nothing(store: Store) -> No
     cloud = Cloud(store, running())
     await cloud.poll()
     before = await store.transact(lambda tx: tx.known(cluster()))
+    assert before[0].answers.keys() == set(Action)
     assert await cloud.poll() == ()
     assert cloud.applied is None
     assert await store.transact(lambda tx: tx.known(cluster())) == before
