@@ -39,7 +39,7 @@ def dump_actions(value: frozenset[Action]) -> str:
 
 
 def dump_answers(value: Mapping[Action, Evidence]) -> str:
-    """The newest answer of each action. The one before it is of no use to the next event, but for what is just being confirmed."""
+    """The newest answer of each action. The one before it is of use only to what is just being confirmed."""
     return answers.dump_json({action: each.later for action, each in value.items()}, exclude_none=True).decode()
 
 
