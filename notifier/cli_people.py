@@ -15,10 +15,18 @@ from notifier.cli_options import CONFIG, FAILED, JSON, WRONG, fail, guarded, sho
 @CONFIG
 @JSON
 @click.argument("event")
+@click.option(
+    "--recording",
+    "folder",
+    type=click.Path(exists=True, path_type=Path),
+    help="Look up the two answers it follows from in these recordings, and print what differs.",
+)
 @guarded
-def explain(path: Path, event: str, *, as_json: bool) -> None:
+def explain(path: Path, event: str, folder: Path | None, *, as_json: bool) -> None:
     """Tell the story of one EVENT: what was seen, who was told when, who was not and why."""
     from notifier import app, inquiry, ledger
+    from notifier.proof import prove
+    from notifier.sources.recording import RecordingError
 
     settings = app.load(path)
     found = wait(ledger.read(path, lambda book: book.story(event)))
@@ -28,15 +36,26 @@ def explain(path: Path, event: str, *, as_json: bool) -> None:
     answers = inquiry.ask(settings, inquiry.recalled(story["event"]))
     told = {row["sink"] for row in story["deliveries"]}
     untold = {sink.name: inquiry.why_not(answers, sink.name) for sink in settings.sinks if sink.name not in told}
+    try:
+        proof = prove(story, folder)
+    except RecordingError as error:
+        fail(error, WRONG)
     if as_json:
         routes = [{"route": each.number, "sinks": list(each.sinks), "refusal": each.refusal} for each in answers]
-        click.echo(json.dumps({**story, "routes": routes, "not_told": untold}, ensure_ascii=False))
+        whole = {**story, "recording": proof.json(), "routes": routes, "not_told": untold}
+        click.echo(json.dumps(whole, ensure_ascii=False))
         return
     said = story["event"]
     click.echo(f"{said['time']}  {said['severity']}  {said['cluster']['name']}  {said['summary']}")
     how = "was seen" if said["observed"] else "follows from what was seen later"
     click.echo(f"It {how} at {said['observed_at']}; number {said['sequence']} of its {_thread(said)}.")
     click.echo(f"Why: {story['rule']}.")
+    if story.get("ground"):
+        click.echo(f"It follows from {story['ground']}.")
+    for line in proof.lines():
+        click.echo(line)
+    for trouble in proof.trouble:
+        click.echo(f"notifier: {trouble}", err=True)
     for near, where in ((story["before"], "Before"), (story["after"], "After")):
         if near:
             click.echo(f"{where} it: number {near['sequence']}, {near['kind']}, seen at {near['observed_at']}: {near['summary']}")

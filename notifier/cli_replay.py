@@ -88,22 +88,22 @@ def replay(
 def _who(reading: "Reading", settings: "Settings", *, everything: bool, as_json: bool) -> bool:
     from notifier.domain.model import Severity
     from notifier.domain.render import payload
-    from notifier.replay import Rebuilding, who
+    from notifier.rebuilding import Rebuilding, Rules
+    from notifier.replay import Hearsay
 
-    rebuilding = Rebuilding(settings.poll.unreachable_after)
-    for heard in who(settings, rebuilding.events(reading.entries())):
+    rebuilding = Rebuilding(Rules.of(settings))
+    for heard in Hearsay(settings, rebuilding).heard(reading.entries()):
         event = heard.event
         if not (everything or heard.told or event.severity > Severity.DEBUG):
             continue
         if as_json:
             told = {sink: at.isoformat() for sink, at in heard.told.items()}
-            click.echo(json.dumps({**payload(event), "told": told}, ensure_ascii=False))
+            click.echo(json.dumps({**payload(event), "told": told, "reminder": heard.reminder}, ensure_ascii=False))
             continue
-        sinks = [
-            sink if at == event.observed_at else f"{sink} (held until {at:%Y-%m-%d %H:%M %Z})" for sink, at in heard.told.items()
-        ]
-        what = f"{event.kind} {event.node or ''}".rstrip()
-        click.echo(f"{event.time:%Y-%m-%d %H:%M:%S}Z  {event.cluster.name}  {what} -> {', '.join(sinks) or 'nobody'}")
+        sinks = [sink if at == heard.at else f"{sink} (held until {at:%Y-%m-%d %H:%M %Z})" for sink, at in heard.told.items()]
+        what = f"{event.kind} {event.node or ''}".rstrip() + (f", reminder {heard.reminder}" if heard.reminder else "")
+        time = heard.at if heard.reminder else event.time
+        click.echo(f"{time:%Y-%m-%d %H:%M:%S}Z  {event.cluster.name}  {what} -> {', '.join(sinks) or 'nobody'}")
     return _said(rebuilding.trouble)
 
 

@@ -71,8 +71,7 @@ class Project:
         address = endpoint(settings)
         self.settings = settings
         self.budget = Budget(poll.rate)
-        # Four polls without a good answer are a gap in what we saw.
-        patience = 4 * poll.active
+        patience = poll.patience
         self.limits = {each.id: each.limits(patience) for each in settings.clusters}
         self.usual_limits = TimedCluster().limits(patience)
         source = HuaweiCss(

@@ -8,78 +8,78 @@ from secrets import token_hex
 
 from notifier.config import Settings, SinkEntry
 from notifier.direct import lines
-from notifier.domain.diff import Step, diff
 from notifier.domain.holding import Holding
 from notifier.domain.identity import of_delivery
-from notifier.domain.known import Known
 from notifier.domain.message import Message
-from notifier.domain.model import Action, Event, Severity
-from notifier.domain.outage import reachable, unreachable
+from notifier.domain.model import Event, Severity
 from notifier.domain.rehearsal import set_apart
+from notifier.domain.reminders import CONDITIONS, ENDS, Told, due, lasts
 from notifier.domain.render import ENGLISH, render
 from notifier.domain.retry import Policy
 from notifier.domain.routing import Matcher, Route, SeverityRange, sinks_of
 from notifier.domain.words import Words
 from notifier.outlets import page_of
+from notifier.rebuilding import Rebuilding, Rules
 from notifier.sinks import registry
-from notifier.sources.recording import Entry, RecordingError
+from notifier.sources.recording import Entry
 
 CONSOLE = "console"
 MARK = "REPLAY"
 
 
-class Rebuilding:
-    """The events that recorded answers lead to, as the poller would have found them.
-
-    Args:
-        unreachable_after: Seconds for which polls may fail before it is told.
-    """
-
-    def __init__(self, unreachable_after: float = 300.0) -> None:
-        self.trouble: list[str] = []
-        """The answers that could not be read."""
-        self._limit = unreachable_after
-        self._known: dict[str, Known] = {}
-        self._failing: dict[str, set[Action]] = {}
-
-    def events(self, entries: Iterable[Entry]) -> Iterator[Event]:
-        """Every event, in the order in which it was found."""
-        for entry in entries:
-            try:
-                yield from self._step(entry)
-            except RecordingError as error:
-                self.trouble.append(str(error))
-
-    def _step(self, entry: Entry) -> tuple[Event, ...]:
-        key = entry.cluster.key
-        known, failing = self._known.get(key, Known()), self._failing.setdefault(key, set())
-        if entry.failure is not None:
-            failing.add(entry.action)
-            step = unreachable(known, entry.cluster, (entry.failure.reason, entry.failure.detail), entry.at, self._limit)
-        else:
-            failing.discard(entry.action)
-            step = diff(known, entry.snapshot(), entry.at)
-            if not failing:  # The cluster is reached again when each of its two lists is.
-                again = reachable(step.known, entry.cluster, entry.at)
-                step = Step(again.known, step.events + again.events)
-        self._known[key] = step.known
-        return step.events
-
-
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """One event and who would be told of it: by sink, when; and by those that are not, nothing."""
+    """One event and who would be told of it, at a moment: by sink, when. ``reminder``: 0 for news, n for the n-th of it."""
 
     event: Event
+    at: datetime
     told: Mapping[str, datetime]
+    reminder: int = 0
 
 
-def who(settings: Settings, events: Iterable[Event]) -> Iterator[Hearing]:
-    """Who would have been told of each event with these routes, digests and quiet hours. Silences are not of the file."""
-    holdings = {entry.name: Holding(digest=entry.digest, quiet=entry.quiet) for entry in settings.sinks}
-    for event in events:
-        sinks = sinks_of(event, settings.routes)
-        yield Hearing(event, {sink: holdings[sink].hold(event, event.observed_at).ready_at for sink in sinks})
+class Hearsay:
+    """Who would have been told with these routes, digests and quiet hours, and reminded. Silences are not of a recording.
+
+    Args:
+        settings: The routes and sinks to try.
+        rebuilding: Finds the events.
+    """
+
+    def __init__(self, settings: Settings, rebuilding: Rebuilding) -> None:
+        self._routes = settings.routes
+        self._holdings = {entry.name: Holding(digest=entry.digest, quiet=entry.quiet) for entry in settings.sinks}
+        self._rebuilding = rebuilding
+        self._lasting: dict[str, tuple[Event, dict[str, list[Told]]]] = {}
+        """The conditions that last, each with what was told of it."""
+        self._reminded: dict[str, set[str]] = {}
+        """Who was reminded though no route told him, by what the events are numbered by."""
+
+    def heard(self, entries: Iterable[Entry]) -> Iterator[Hearing]:
+        """Everything, in the order in which it was told. Reminders fall due at the recorded answers."""
+        for entry in entries:
+            yield from self._reminders(entry.at)
+            for event in self._rebuilding.step(entry):
+                yield self._news(event)
+
+    def _news(self, event: Event) -> Hearing:
+        sinks = [*sinks_of(event, self._routes)]
+        if event.kind in ENDS:  # Whoever heard of a condition late hears how it ends.
+            sinks += sorted(self._reminded.pop(event.thread, set()).difference(sinks))
+        at = event.observed_at
+        if event.kind in CONDITIONS:
+            self._lasting[event.id] = (event, {sink: [Told(0, at, open=False)] for sink in sinks})
+        return Hearing(event, at, {sink: self._holdings[sink].hold(event, at).ready_at for sink in sinks})
+
+    def _reminders(self, at: datetime) -> Iterator[Hearing]:
+        for name, (event, told) in list(self._lasting.items()):
+            if not lasts(event, self._rebuilding.known(event.cluster.key)):
+                del self._lasting[name]
+                continue
+            for sink, number in sorted(due(event, self._routes, told, at)):
+                if sink not in told:
+                    self._reminded.setdefault(event.thread, set()).add(sink)
+                told.setdefault(sink, []).append(Told(number, at, open=False))
+                yield Hearing(event, at, {sink: self._holdings[sink].hold(event, at).ready_at}, number)
 
 
 class Playing:
@@ -103,7 +103,7 @@ class Playing:
             self._routes, self._sinks = settings.routes, [entry for entry in settings.sinks if entry.name in sinks]
         self._page = None if settings is None else page_of(settings)
         self._speed = speed
-        self._rebuilding = Rebuilding(300.0 if settings is None else settings.poll.unreachable_after)
+        self._rebuilding = Rebuilding(Rules.of(settings))
 
     @property
     def trouble(self) -> list[str]:

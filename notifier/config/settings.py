@@ -120,6 +120,11 @@ class PollSettings(Part):
     unreachable_after: Duration = 300.0
     rate: Rate = 20.0
 
+    @property
+    def patience(self) -> float:
+        """Seconds: four polls without a good answer are a gap in what we saw."""
+        return 4 * self.active
+
 
 class DeliverySettings(Part):
     """How long a delivery is tried, in seconds; what a sink does not say, the whole file's ``delivery`` says."""

@@ -64,6 +64,13 @@ LEAST_DRIFT = 0.15
 ENOUGH = 12
 """More samples than these make nothing surer."""
 
+OF_A_CLUSTER = 1_000
+OF_THE_FLEET = 3_000
+"""The newest spans that a history is made of; one node leaves some fifteen."""
+
+OF_A_KIND = 40
+"""And the newest of one kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -90,6 +97,16 @@ def sample(seconds: Iterable[float]) -> Sample:
     logs = [math.log(max(each, SHORTEST)) for each in seconds]
     middle = middle_of(logs)
     return Sample(len(logs), middle, 1.4826 * middle_of([abs(each - middle) for each in logs]))
+
+
+def samples(lengths: Iterable[tuple[str, float]]) -> Mapping[str, Sample]:
+    """Sum up lengths by what they are filed under, the newest first: the newest `OF_A_KIND` of each count."""
+    found: dict[str, list[float]] = {}
+    for filed, seconds in lengths:
+        kept = found.setdefault(filed, [])
+        if len(kept) < OF_A_KIND:
+            kept.append(seconds)
+    return {filed: sample(each) for filed, each in found.items()}
 
 
 def middle_of(numbers: Sequence[float]) -> float:

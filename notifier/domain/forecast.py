@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from statistics import NormalDist
 
 from notifier.domain.course import NODE, PAUSE, Course, elapsed, running, sort_of, stage_kind
-from notifier.domain.expectation import NODE_SPREAD, NOTHING, SHORTEST, Expected, History, Outlook
+from notifier.domain.expectation import NODE_SPREAD, SHORTEST, Expected, History, Outlook
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Eta, Stage, Status, Task
 
@@ -77,11 +77,6 @@ def forecast(known: KnownTask, history: History, now: datetime, outlook: Outlook
         _rounds(left, outlook, alike[0], len(alike), task.stages)
     earliest, latest = left.ends()
     return Eta(now + timedelta(seconds=earliest), now + timedelta(seconds=latest), _basis(course, outlook, task))
-
-
-def eta_of(known: KnownTask, now: datetime, history: History = NOTHING) -> Eta | None:
-    """The forecast for a task as it is stored: for pages and terminals."""
-    return forecast(known, history, now)
 
 
 def _basis(course: Course, outlook: Outlook, task: Task) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from notifier.domain.course import Course
+from notifier.domain.evidence import Evidence
 from notifier.domain.model import Action, Nodes, Outage, Stage, Status, Task, TaskFacts
 
 TaskKey = tuple[Action, str]
@@ -109,6 +110,7 @@ class Known:
         sequence: The number of ``cluster.*`` events told.
         outage: Polls fail since then; None while they work.
         outage_told: Whether that was told.
+        answers: Of each action, the answer that led to what is known; the one before it is forgotten by a restart.
     """
 
     tasks: Mapping[TaskKey, KnownTask] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class Known:
     sequence: int = 0
     outage: Outage | None = None
     outage_told: bool = False
+    answers: Mapping[Action, Evidence] = field(default_factory=dict)
 
     def unsettled(self, action: Action) -> bool:
         """Whether an answer that says nothing new may still change what is known: something waits to be confirmed."""

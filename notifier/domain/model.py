@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from notifier.domain.evidence import Evidence
+
 
 class Action(StrEnum):
     """What is being done to a cluster. The API keeps two separate lists of tasks; both are watched."""
@@ -286,6 +288,7 @@ class Event:
         outage: For ``cluster.unreachable`` and ``cluster.recovered`` only.
         timing: For events about time only.
         sink: For ``sink.*`` only; ``cluster`` is then `NOTIFIER`.
+        evidence: The answers that it follows from; None where it follows from something else, or where nobody kept them.
     """
 
     id: str
@@ -304,6 +307,7 @@ class Event:
     outage: Outage | None = None
     timing: Timing | None = None
     sink: SinkFacts | None = None
+    evidence: Evidence | None = None
 
     @property
     def severity(self) -> Severity:

@@ -85,13 +85,25 @@ def _length(line: Timeline, bar: Bar) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What was forecast when ``share`` of the time had passed, and by how much the end lay outside of it (0: it held)."""
+    """What was forecast when ``share`` of the time had passed, and how far off that was.
+
+    Attributes:
+        share: Of the whole time.
+        at: When it was made.
+        earliest: The range begins here …
+        latest: … and ends here.
+        missed_by: By how much the end lay outside of it; 0: it held.
+        left: How much was left then.
+        late: How much later than the middle of the range the end came; below 0: earlier.
+    """
 
     share: float
     at: datetime
     earliest: datetime
     latest: datetime
     missed_by: timedelta
+    left: timedelta
+    late: timedelta
 
 
 def forecasts(events: Sequence[Event], line: Timeline) -> tuple[Forecast, ...]:
@@ -107,5 +119,7 @@ def forecasts(events: Sequence[Event], line: Timeline) -> tuple[Forecast, ...]:
             continue
         eta = newest.eta
         early, late = eta.earliest - line.ended, line.ended - eta.latest
-        found.append(Forecast(share, newest.time, eta.earliest, eta.latest, max(early, late, timedelta())))
+        off = line.ended - (eta.earliest + (eta.latest - eta.earliest) / 2)
+        left = max(line.ended - newest.time, timedelta())
+        found.append(Forecast(share, newest.time, eta.earliest, eta.latest, max(early, late, timedelta()), left, off))
     return tuple(found)

@@ -15,16 +15,20 @@ from datetime import datetime, timedelta
 
 from notifier.domain import identity
 from notifier.domain.course import Length, elapsed, moved, position, running, watched
+from notifier.domain.evidence import Evidence
 from notifier.domain.expectation import DATA, NOTHING, History, Outlook
 from notifier.domain.forecast import forecast
 from notifier.domain.known import Known, KnownTask, TaskKey
 from notifier.domain.model import TERMINAL, Action, Cluster, Eta, Event, Kind, Status, Timing
 from notifier.domain.progress import progress
+from notifier.domain.rules import BY_TIME
 from notifier.domain.stall import StallRule, usual
 from notifier.domain.window import Window
 
 MIGRATION_LIMIT = timedelta(hours=48)
 """Huawei: data migration off a node is given up after 48 hours, and the upgrade fails."""
+
+NO_ANSWERS: Mapping[Action, Evidence] = {}
 
 MARKS = (50, 75, 90)
 """Percent of it at which it is warned of."""
@@ -103,6 +107,7 @@ def keep_time(  # noqa: PLR0917 - what was, what is, what was told, and by which
     limits: Limits,
     histories: Mapping[Action, History],
     now: datetime,
+    answers: Mapping[Action, Evidence] = NO_ANSWERS,
 ) -> Timed:
     """Tell what time has to tell, of the tasks of the actions that gave a good answer.
 
@@ -115,6 +120,7 @@ def keep_time(  # noqa: PLR0917 - what was, what is, what was told, and by which
         limits: What is told of this cluster.
         histories: What others took, by action; may lack any.
         now: When the answers came.
+        answers: What they are known by, for each event to say what it follows from; may lack any.
     """
     tasks = dict(after.tasks)
     keeper = _Keeper(cluster, limits, now)
@@ -133,7 +139,7 @@ def keep_time(  # noqa: PLR0917 - what was, what is, what was told, and by which
     changed = any(tasks[key] is not after.tasks[key] for key in tasks)
     return Timed(
         replace(after, tasks=tasks) if changed else after,
-        tuple(keeper.completed(events)),
+        tuple(keeper.completed(events, answers)),
         tuple(keeper.lengths),
         tuple(keeper.forecasts),
         tuple(keeper.ended),
@@ -283,13 +289,16 @@ class _Keeper:
         )
         return known
 
-    def completed(self, events: Iterable[Event]) -> Iterable[Event]:
-        """The events with what is known of progress and end, then what time has to tell."""
+    def completed(self, events: Iterable[Event], answers: Mapping[Action, Evidence]) -> Iterable[Event]:
+        """The events with what is known of progress, end and the answers they follow from, then what time has to tell."""
         for event in (*events, *self._told):
             task = event.task
             view = None if task is None else self._views.get((task.action, task.id))
-            if view is None:
+            if task is None or view is None:
                 yield event
-            else:
-                share = event.progress if view[0] is None else view[0]
-                yield replace(event, progress=share, eta=None if task and task.status in TERMINAL else view[1])
+                continue
+            rests = answers.get(task.action)
+            if rests is not None and event.kind in BY_TIME:
+                rests = Evidence(rests.later)  # The time that passed over it, not the difference from another.
+            share = event.progress if view[0] is None else view[0]
+            yield replace(event, progress=share, eta=None if task.status in TERMINAL else view[1], evidence=rests)

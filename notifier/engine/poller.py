@@ -11,12 +11,13 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from notifier import telemetry, tracing
 from notifier.domain.diff import Remark, diff
 from notifier.domain.errors import FetchError
+from notifier.domain.evidence import AnswerFacts, Evidence
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Cluster, Event, Snapshot
 from notifier.domain.outage import reachable, unreachable
@@ -27,6 +28,7 @@ from notifier.domain.timekeeping import Limits, keep_time
 from notifier.engine.budget import Budget
 from notifier.engine.library import Library
 from notifier.engine.reminding import drop_ended, followed_up
+from notifier.engine.witness import Asked, Good, evidence, unwritten
 from notifier.sources.contract import Source
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.store import Store
@@ -54,10 +56,6 @@ class Cadence:
     unreachable_after: float = 300.0
 
 
-Good = Mapping[Action, datetime | None]
-"""The actions that have just given a good answer, each with the moment of the one before."""
-
-
 @dataclass(slots=True)
 class Watch:
     """A cluster under watch, with what is remembered of it between polls; all of it can be had again from the store."""
@@ -82,6 +80,8 @@ class Watch:
     """When each action gave its last good answer."""
     check_at: datetime | None = None
     """When time alone will have something to tell, though nothing changes."""
+    answers: dict[Action, Evidence] = field(default_factory=dict)
+    """The newest answers, where the store does not know them, since they brought nothing to be stored."""
 
     def due(self, good: Good, now: datetime) -> bool:
         """Whether time has something to tell, or there was a gap in which nothing was seen."""
@@ -97,6 +97,7 @@ class Watch:
         """Trust nothing but the store at the next poll."""
         self.bodies.clear()
         self.good_at.clear()
+        self.answers.clear()
         self.close = self.unsettled = frozenset(Action)
         self.outage = True
         self.known = None
@@ -112,6 +113,7 @@ class Applied:
     remarks: tuple[Remark, ...]
     owed: frozenset[str]
     check_at: datetime | None = None
+    answers: Mapping[Action, Evidence] = field(default_factory=dict)
 
 
 class Poller:
@@ -228,7 +230,8 @@ class Poller:
         """
         # Read before asking: an answer counts only if the cluster was ours all the while.
         epoch = None if self._held is None else self._held.get(watch.cluster.key, -1)
-        snapshots, failure, good = await self._ask(watch)
+        asked = await self._ask(watch)
+        failure = asked.failure
         now = self._store.now()
         if failure is not None:
             watch.failures += 1
@@ -237,11 +240,11 @@ class Poller:
             watch.failures = 0
             watch.polled_at = now
         applied = None
-        if snapshots or failure is not None or watch.outage or watch.due(good, now):
-            asked = (snapshots, failure, good)
+        if asked.snapshots or failure is not None or watch.outage or watch.due(asked.good, now):
             applied = await self._store.transact(lambda tx: self._apply(tx, watch, asked, now, epoch=epoch))
             known = applied.known
             watch.check_at = applied.check_at
+            watch.answers = {**{each: watch.answers[each] for each in watch.answers.keys() - asked.good}, **applied.answers}
             watch.unsettled = frozenset(action for action in Action if known.unsettled(action))
             watch.close = watch.unsettled | {action for action in Action if known.running(action)}
             watch.outage = known.outage is not None
@@ -252,13 +255,14 @@ class Poller:
             telemetry.polled("changed" if applied and applied.events else "unchanged", lateness)
         return applied
 
-    async def _ask(self, watch: Watch) -> tuple[list[Snapshot], FetchError | None, Good]:
-        """The answers that are new, the failure if there was one, and which answered well.
+    async def _ask(self, watch: Watch) -> Asked:
+        """What the source says.
 
         An action at rest is asked at the idle cadence only.
         """
         good: dict[Action, datetime | None] = {}
         snapshots: list[Snapshot] = []
+        fresh: dict[Action, AnswerFacts] = {}
         failure: FetchError | None = None
         for action in Action:
             now = time.monotonic()
@@ -281,13 +285,14 @@ class Poller:
             watch.bodies[action] = answer.body
             if answer.snapshot is not None:
                 snapshots.append(answer.snapshot)
-        return snapshots, failure, good
+                fresh[action] = answer.facts(watch.good_at[action])
+        return Asked(snapshots, failure, good, fresh)
 
     def _apply(
         self,
         tx: Transaction,
         watch: Watch,
-        asked: tuple[Sequence[Snapshot], FetchError | None, Good],
+        asked: Asked,
         now: datetime,
         *,
         epoch: int | None,
@@ -296,7 +301,7 @@ class Poller:
 
         If somebody else has saved the cluster since it became known to us, nothing is written (`Fenced`).
         """
-        cluster, (snapshots, failure, good) = watch.cluster, asked
+        cluster, (snapshots, failure, good, fresh) = watch.cluster, asked
         tx.guard(cluster.key, epoch)
         before, version = watch.known or tx.known(cluster)
         known = before
@@ -313,17 +318,19 @@ class Poller:
             reason = (failure.reason.value, failure.detail)
             step = unreachable(known, cluster, reason, now, self._cadence.unreachable_after)
         histories = self._library.histories(tx, cluster, step.known, good)
-        timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now)
+        rests = evidence(before, watch.answers, fresh, good, now)
+        timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now, rests)
         known, events = timed.known, list(timed.events)
         silences = tx.silences(now.timestamp()) if events else ()
         deliveries = (*self._audience.plan(events, now, silences), *followed_up(tx, self._audience, events, now))
         if known is not before:
+            known = replace(known, answers={**before.answers, **{action: rests[action] for action in fresh}})
             version = tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())
             tx.remember(cluster, timed, now.timestamp())
         if any(event.kind in ENDS for event in events):
             drop_ended(tx, cluster, known, now)
         owed = frozenset(planned.sink for planned in deliveries if not planned.silence)
-        return Applied(known, version, tuple(events), tuple(remarks), owed, timed.check_at)
+        return Applied(known, version, tuple(events), tuple(remarks), owed, timed.check_at, unwritten(known, rests))
 
     def _report(self, watch: Watch, applied: Applied) -> None:
         for remark in applied.remarks:

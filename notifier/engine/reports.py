@@ -15,8 +15,8 @@ from notifier.report.png import NoPictureError, png
 from notifier.store.dossiers import Gathered
 from notifier.store.store import Store
 
-LONGEST = 4.0
-"""Seconds that a message waits for its report; then it goes without."""
+LONGEST = 8.0
+"""Seconds that a message waits for its report; then it goes without. What is left of half a lease is enough to send it."""
 
 Draw = Callable[[Event], Awaitable[Report | None]]
 

@@ -112,8 +112,9 @@ class _Page:
         lines: Lines = []
         for made in forecasts(self.dossier.events, self.line):
             held = self.say.missed.format(span=self.words.span(made.missed_by)) if made.missed_by else self.say.held
-            moments = [self.words.moment(moment) for moment in (made.at, made.earliest, made.latest)]
-            lines.append((f"{made.share:.0%}", *moments, held))
+            at, earliest, latest = (self.words.moment(moment) for moment in (made.at, made.earliest, made.latest))
+            off = (self.say.later if made.late > timedelta() else self.say.earlier).format(span=self.words.span(abs(made.late)))
+            lines.append((f"{made.share:.0%}", at, self.words.span(made.left), earliest, latest, held, off))
         return lines
 
     def audiences(self) -> Lines:

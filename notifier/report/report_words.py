@@ -28,6 +28,8 @@ class ReportWords:
     forecasts: str
     forecast_columns: tuple[str, ...]
     held: str
+    later: str
+    earlier: str
     missed: str
     told: str
     nobody: str
@@ -62,8 +64,10 @@ ENGLISH = ReportWords(
     times="{times:.1f} times",
     first_of_its_kind="nothing like it is known",
     forecasts="Forecasts and the truth",
-    forecast_columns=("Of the way", "Made at", "Expected between", "and", "Held"),
+    forecast_columns=("Of the way", "Made at", "Left then", "Expected between", "and", "Held", "Ended"),
     held="yes",
+    later="{span} later than its middle",
+    earlier="{span} earlier than its middle",
     missed="missed by {span}",
     told="Who was told",
     nobody="Nobody: no route matched.",
@@ -105,8 +109,10 @@ CHINESE = ReportWords(
     times="{times:.1f} 倍",
     first_of_its_kind="没有可比的记录",
     forecasts="预测与实际",
-    forecast_columns=("进度", "预测时间", "预计最早", "预计最晚", "是否命中"),
+    forecast_columns=("进度", "预测时间", "当时剩余", "预计最早", "预计最晚", "是否命中", "实际结束"),
     held="是",
+    later="比预测中点晚 {span}",
+    earlier="比预测中点早 {span}",
     missed="偏差 {span}",
     told="通知了谁",
     nobody="没有人：没有匹配的路由。",

@@ -1,8 +1,12 @@
 """What a source is: the door through which answers about a cluster come in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
 from typing import Protocol
 
+from notifier.domain.evidence import AnswerFacts
 from notifier.domain.model import Action, Cluster, Snapshot
 
 
@@ -15,11 +19,30 @@ class Answer:
             is parsed.
         snapshot: What it says, or None where ``body`` is byte for byte the one that the caller had already: nothing is new.
         pages: The bytes of every page, where ``body`` is not all of the answer.
+        request_id: What the API called the request for the first page, None where it did not say.
     """
 
     body: bytes
     snapshot: Snapshot | None
     pages: tuple[bytes, ...] = ()
+    request_id: str | None = None
+
+    @property
+    def whole(self) -> tuple[bytes, ...]:
+        """All of it, page by page. Of an answer that is the same the source keeps only the first page, which is all of it."""
+        return self.pages or (self.body,)
+
+    def facts(self, received_at: datetime) -> AnswerFacts:
+        """What is remembered of it."""
+        return AnswerFacts(received_at, sum(map(len, self.whole)), digest(self.whole), self.request_id)
+
+
+def digest(pages: Iterable[bytes]) -> str:
+    """What an answer is known by: the SHA-256 of the bytes of its pages, one after another, in hexadecimal digits."""
+    found = sha256()
+    for page in pages:
+        found.update(page)
+    return found.hexdigest()
 
 
 class Source(Protocol):

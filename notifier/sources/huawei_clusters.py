@@ -86,7 +86,7 @@ class HuaweiClusters:
         return Listed(tuple(self._cluster(item) for item in found.items.values()), complete=found.complete)
 
     async def _turn(self, url: URL) -> Sheet[WireCluster]:
-        body = await self._door.get(url)
+        body, _ = await self._door.get(url)
         try:
             page = read_clusters(body)
         except UnreadableError as error:

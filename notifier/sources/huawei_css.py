@@ -71,19 +71,20 @@ class HuaweiCss:
             FetchError: There is no answer, or none that can be believed.
         """
         target = self._targets.get((cluster.id, action)) or self._new_target(cluster.id, action)
-        body = await self._door.get(target.url)
+        body, request_id = await self._door.get(target.url)
         if last is not None and body == last and target.whole == hash(last):
-            return Answer(body, None)
+            return Answer(body, None, request_id=request_id)
         page = self._read(body)
         if page.whole:
             target.whole = hash(body)
-            return Answer(body, _snapshot(cluster, action, page.items))
+            return Answer(body, _snapshot(cluster, action, page.items), request_id=request_id)
         try:
             async with asyncio.timeout(self._walk_time):
                 listing = await walk(target.url, page, self._turn, MAX_TASKS)
         except TimeoutError:
             raise FetchError(FetchReason.TIMEOUT, f"the pages of the list took longer than {self._walk_time:g} s") from None
-        return Answer(listing.body, _snapshot(cluster, action, listing.items, partial=not listing.complete), listing.pages)
+        snapshot = _snapshot(cluster, action, listing.items, partial=not listing.complete)
+        return Answer(listing.body, snapshot, listing.pages, request_id)
 
     def _new_target(self, cluster_id: str, action: Action) -> "_Target":
         if len(self._targets) >= _MOST_TARGETS:
@@ -98,7 +99,7 @@ class HuaweiCss:
         return target
 
     async def _turn(self, url: URL) -> Sheet[WireTask]:
-        return self._read(await self._door.get(url))
+        return self._read((await self._door.get(url)).body)
 
     def _read(self, body: bytes) -> Sheet[WireTask]:
         try:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -25,8 +26,12 @@ AK_LOCK = 300.0
 MAX_SKEW = 600.0
 """Seconds our clock may differ before that is named as a likely cause of a refusal; the gateway bears 15 minutes (D)."""
 
+REQUEST_ID = "X-Request-Id"
+"""The gateway's name for a request, in every answer of it: Huawei's support asks for it (D)."""
+
 _MAX_COMPLAINT = 65536
 _MAX_DETAIL = 300
+_LONGEST_ID = 80
 
 _GONE = frozenset({"CSS.0015", "CSS.0022", "CSS.0047"})
 """Huawei: a cluster that is not there, or may not be seen, is 403 CSS.0015 (C); the others stand in the documentation."""
@@ -42,6 +47,13 @@ _SUCH_AS_SECRETS = re.compile(
 def utc_now() -> datetime:
     """The clock that requests are signed by."""
     return datetime.now(UTC)
+
+
+class Reply(NamedTuple):
+    """A good answer: its body, and what the gateway called the request, None where it did not say."""
+
+    body: bytes
+    request_id: str | None
 
 
 class HuaweiDoor:
@@ -88,8 +100,8 @@ class HuaweiDoor:
         self._forbidden = forbidden
         self._signer: Signer | None = None
 
-    async def get(self, url: URL) -> bytes:
-        """The body of a good answer.
+    async def get(self, url: URL) -> Reply:
+        """A good answer.
 
         Raises:
             FetchError: There is none.
@@ -99,7 +111,8 @@ class HuaweiDoor:
             headers = self._sign(url, now, await self._credentials.keys(now))
             async with self._session.get(url, headers=headers, allow_redirects=False, timeout=self._timeout) as response:
                 if response.status == HTTPStatus.OK:
-                    return await read_capped(response)
+                    name = response.headers.get(REQUEST_ID)
+                    return Reply(await read_capped(response), name and text(name, _LONGEST_ID))
                 raise await _refusal(response, headers, now, self._forbidden)
         except CredentialsError as error:
             raise FetchError(FetchReason.REFUSED, text(str(error), _MAX_DETAIL)) from None

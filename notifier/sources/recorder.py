@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from notifier.domain.errors import FetchError
 from notifier.domain.model import Action, Cluster
-from notifier.sources.contract import Answer, Source
+from notifier.sources.contract import Answer, Source, digest
 from notifier.sources.recording import SUFFIX, Entry, Failed, Script
 from notifier.sources.redaction import Redaction
 
@@ -68,7 +68,7 @@ class Recordings:
         self._redaction = Redaction(names=names, key=secrets.token_bytes(32))
         self._trouble, self._said = trouble, set[str]()
         self._clock = clock
-        self._redacted: dict[tuple[str, Action], tuple[tuple[bytes, ...], tuple[Any, ...]]] = {}
+        self._redacted: dict[tuple[str, Action], tuple[tuple[bytes, ...], tuple[Any, ...], str | None]] = {}
         self._waiting, self._lock = 0, Lock()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recording")
         self._file: _Open | None = None
@@ -109,11 +109,14 @@ class Recordings:
 
     def _answered(self, at: datetime, cluster: Cluster, action: Action, pages: tuple[bytes, ...], partial: bool) -> Entry:
         # Most answers are the same as the one before: what it was redacted to is kept, which costs nothing.
-        raw, bodies = self._redacted.get((cluster.key, action), ((), ()))
+        raw, bodies, known_by = self._redacted.get((cluster.key, action), ((), (), None))
         if raw != pages:
+            hidden = self._redaction.hidden
             bodies = tuple(self._redaction.body(json.loads(page)) for page in pages)
-            self._redacted[cluster.key, action] = (pages, bodies)
-        return Entry(at, self._redaction.cluster(cluster), action, bodies, partial)
+            # With all the rest of an answer at hand, its digest would tell whether a guess of what is hidden in it is right.
+            known_by = None if self._redaction.names or self._redaction.hidden > hidden else digest(pages)
+            self._redacted[cluster.key, action] = (pages, bodies, known_by)
+        return Entry(at, self._redaction.cluster(cluster), action, bodies, partial, digest=known_by)
 
     def _failed(self, at: datetime, cluster: Cluster, action: Action, reason: str, detail: str) -> Entry:
         return Entry(at, self._redaction.cluster(cluster), action, failure=Failed(reason, self._redaction.text(detail)))
@@ -208,7 +211,6 @@ class Recorder:
         except FetchError as error:
             self._recordings.keep_failure(cluster, action, error)
             raise
-        # Of an answer that is the same the source keeps only the first page, which is all of it.
         partial = answer.snapshot is not None and answer.snapshot.partial
-        self._recordings.keep(cluster, action, answer.pages or (answer.body,), partial=partial)
+        self._recordings.keep(cluster, action, answer.whole, partial=partial)
         return answer

@@ -9,7 +9,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,19 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one request was answered. ``pages``: the bodies as JSON-able data; ``partial`` as in `Snapshot`; or a failure."""
+    """What one request was answered.
+
+    Attributes:
+        at: When.
+        cluster: Of which cluster.
+        action: For which action.
+        pages: The bodies as JSON-able data.
+        partial: As in `Snapshot`.
+        failure: Why there was no good answer.
+        digest: Of the bytes as they came, see `contract.digest`; None where a secret could be guessed by it.
+        file: Which recording it was read from, None where it was not.
+        line: Which line of that.
+    """
 
     at: datetime
     cluster: Cluster
@@ -50,6 +62,9 @@ class Entry:
     pages: tuple[Any, ...] = ()
     partial: bool = False
     failure: Failed | None = None
+    digest: str | None = None
+    file: Path | None = field(default=None, compare=False)
+    line: int = field(default=0, compare=False)
 
     def snapshot(self) -> Snapshot:
         """What the answer says.
@@ -71,7 +86,7 @@ class Script:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._last: dict[tuple[int, Action], tuple[Any, bool]] = {}
+        self._last: dict[tuple[int, Action], tuple[Any, bool, str | None]] = {}
 
     @staticmethod
     def first_line(redacted: Sequence[str]) -> str:
@@ -86,7 +101,7 @@ class Script:
             number = self._numbers[who] = len(self._numbers) + 1
             yield _line({"cluster": number, "is": _cluster.dump_python(entry.cluster, mode="json")})
         said: dict[str, Any] = {"at": _iso(entry.at), "of": number, "action": entry.action.value}
-        key, answer = (number, entry.action), (entry.pages, entry.partial)
+        key, answer = (number, entry.action), (entry.pages, entry.partial, entry.digest)
         if entry.failure is not None:
             self._last.pop(key, None)
             said["failure"] = {"reason": entry.failure.reason, "detail": entry.failure.detail}
@@ -95,6 +110,7 @@ class Script:
         else:
             self._last[key] = answer
             said |= {"pages": list(entry.pages), **({"partial": True} if entry.partial else {})}
+            said |= {} if entry.digest is None else {"sha256": entry.digest}
         yield _line(said)
 
 
@@ -133,7 +149,7 @@ class _File:
         self._path = path
         self._trouble = trouble
         self._clusters: dict[int, Cluster] = {}
-        self._last: dict[tuple[int, Action], tuple[tuple[Any, ...], bool]] = {}
+        self._last: dict[tuple[int, Action], tuple[tuple[Any, ...], bool, str | None]] = {}
 
     def entries(self) -> Iterator[Entry]:
         with gzip.open(self._path, "rb") if _compressed(self._path) else self._path.open("rb") as file:
@@ -144,7 +160,7 @@ class _File:
                     if number == 1:
                         self._check_first(line)
                     elif (entry := self._entry(line, number)) is not None:
-                        yield entry
+                        yield replace(entry, file=self._path, line=number)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 if number == 0:
                     raise RecordingError(f"{self._path}: no recording can be read of it: {error}") from None
@@ -189,11 +205,12 @@ class _File:
         if said.get("same"):
             if key not in self._last:
                 raise RecordingError("the same as before, but what was before cannot be read")
-            pages, partial = self._last[key]
+            pages, partial, digest = self._last[key]
         else:
+            digest = None if said.get("sha256") is None else str(said["sha256"])
             pages, partial = tuple(said["pages"]), bool(said.get("partial", False))
-            self._last[key] = pages, partial
-        return Entry(at, cluster, action, pages, partial)
+            self._last[key] = pages, partial, digest
+        return Entry(at, cluster, action, pages, partial, digest=digest)
 
     def _remark(self, number: int, what: str) -> None:
         self._trouble.append(f"{self._path}: line {number}: {what}")

@@ -39,6 +39,8 @@ class Redaction:
         self.names = names
         self._key = key
         self._known: dict[str, str] = {}
+        self.hidden = 0
+        """How often something was taken out that looks like a secret."""
 
     def cluster(self, cluster: Cluster) -> Cluster:
         """What a recording says of a cluster. Labels are names that people gave."""
@@ -61,7 +63,8 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """What a recording says of prose, such as the reason why a poll failed."""
-        text = SECRETS.sub(HIDDEN, text)
+        text, secrets = SECRETS.subn(HIDDEN, text)
+        self.hidden += secrets
         if self.names:
             text = ADDRESS.sub(lambda match: self._name("address", match[0]), self._replaced(text))
         return text

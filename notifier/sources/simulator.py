@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -197,6 +198,7 @@ class Simulator:
             outcome = fault.value if fault else outcome
             self.served[outcome] += 1
             self.requests.append(Seen(at, request.method, request.path, request.query_string, outcome))
+            good.headers["X-Request-Id"] = token_hex(16)  # (D) in every answer of the gateway
             if fault is Fault.SHRUNK and isinstance(good.body, bytes):
                 good.body = shrunk(good.body)
             return await spoil(fault, request, good, self._faults) if fault else good

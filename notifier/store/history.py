@@ -1,6 +1,6 @@
 """How long things took, and what was forecast: written in the transaction of the poll that saw it, read for the next forecast."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -8,19 +8,11 @@ from sqlalchemy import delete, insert, select, update
 
 from notifier.domain.accuracy import Judged
 from notifier.domain.course import key
-from notifier.domain.expectation import History, Sample, sample
+from notifier.domain.expectation import OF_A_CLUSTER, OF_THE_FLEET, History, samples
 from notifier.domain.model import Action, Cluster, Eta
 from notifier.domain.timekeeping import Forecast, Timed
 from notifier.store import schema, statements
 from notifier.store.session import Session, moment
-
-OF_A_CLUSTER = 1_000
-OF_THE_FLEET = 3_000
-"""The newest spans that a history is made of; one node leaves some fifteen."""
-
-OF_A_KIND = 40
-"""And the newest of one kind."""
-
 
 _ADD_FORECAST = insert(schema.forecast)
 
@@ -58,7 +50,7 @@ class Histories(Session):
         newest = select(table.c.filed, table.c.seconds).where(table.c.action == action.value).order_by(table.c.ended_at.desc())
         own = newest.where(table.c.cluster == cluster, table.c.task.not_in(running)).limit(OF_A_CLUSTER)
         others = newest.where(table.c.cluster != cluster).limit(OF_THE_FLEET)
-        return History(_samples(self._run(own)), _samples(self._run(others)))
+        return History(samples(map(tuple, self._run(own))), samples(map(tuple, self._run(others))))
 
     def forecasts(self, cluster: str, action: Action, task: str) -> list[Forecast]:
         """Every forecast of a task, oldest first."""
@@ -91,15 +83,6 @@ class Histories(Session):
 @cache
 def _add_spans(dialect: str) -> Any:
     return statements.upsert(dialect, schema.span).on_conflict_do_nothing()
-
-
-def _samples(rows: Iterable[Any]) -> Mapping[str, Sample]:
-    found: dict[str, list[float]] = {}
-    for filed, seconds in rows:
-        kept = found.setdefault(filed, [])
-        if len(kept) < OF_A_KIND:
-            kept.append(seconds)
-    return {filed: sample(lengths) for filed, lengths in found.items()}
 
 
 def _forecast_row(cluster: Cluster, made: Forecast) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Knowledge(Session):
             sequence=row.sequence,
             outage=None if row.outage is None else codec.outage.validate_json(row.outage),
             outage_told=row.outage_told,
+            answers=codec.read_answers(row.answers),
         )
         return known, row.version
 
@@ -76,6 +77,7 @@ class Knowledge(Session):
             "sequence": known.sequence,
             "outage": None if known.outage is None else codec.dump(codec.outage, known.outage),
             "outage_told": known.outage_told,
+            "answers": codec.dump_answers(known.answers),
             "version": version + 1,
             "changed_at": now,
         }

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0007"
+HEAD = "0009"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 STRIDE = 10_000
@@ -52,6 +52,7 @@ cluster = Table(
     Column("sequence", Integer, nullable=False),
     Column("outage", Text),
     Column("outage_told", Boolean, nullable=False),
+    Column("answers", Text, nullable=False, server_default="{}"),
     Column("version", BigInteger, nullable=False),
     Column("changed_at", Double, nullable=False),
 )

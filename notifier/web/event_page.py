@@ -6,6 +6,7 @@ from datetime import datetime
 
 from notifier.domain.model import Event
 from notifier.domain.render import ENGLISH
+from notifier.domain.rules import answers, ground, rule
 from notifier.store.rows import AttemptRow, DeliveryRow, State
 from notifier.store.transaction import Transaction
 from notifier.web.feed import event_line
@@ -95,5 +96,10 @@ def view(seen: Seen, now: datetime) -> dict[str, object]:
         "event": event_line(0, seen.event, now),
         "facts": ENGLISH.facts(seen.event),
         "inferred": not seen.event.observed,
+        "rule": rule(seen.event),
+        "ground": ground(seen.event),
+        "answers": [
+            (which, words) for which, _, words in answers(seen.event.kind, seen.event.evidence, catch_up=seen.event.catch_up)
+        ],
         "deliveries": [delivery_line(row, tries, now) for row, tries in seen.fate],
     }

@@ -227,12 +227,34 @@ class TriedDelivery(DeliveryShape):
         return cls(**dict(DeliveryShape.model_validate(row)), tries=found, told_with=NearEvent.of(leader))
 
 
+class AnswerShape(Shape):
+    """An answer of the API: when it came, its bytes, their SHA-256, the gateway's name for the request; see `AnswerFacts`."""
+
+    received_at: datetime
+    size: int
+    digest: str
+    request_id: str | None
+    same_until: datetime | None
+
+
+class EvidenceShape(Shape):
+    """Two answers. ``earlier`` is null where there was none, or where it is not known."""
+
+    later: AnswerShape
+    earlier: AnswerShape | None
+
+
 class StoryShape(Shape):
-    """An event: by which ``rule`` there is one, its neighbours, and what became of it: every delivery with every attempt."""
+    """An event: by which ``rule`` there is one, its neighbours, and what became of it: every delivery with every attempt.
+
+    ``evidence`` are the two answers that it follows from; ``ground`` is what it follows from instead, null where it does.
+    """
 
     event: EventShape
     deliveries: tuple[TriedDelivery, ...]
     rule: str
+    ground: str | None
+    evidence: EvidenceShape | None
     before: NearEvent | None
     after: NearEvent | None
 

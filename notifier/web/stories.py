@@ -1,8 +1,8 @@
 """The whole story of one event: why there is one, what surrounds it, what became of it."""
 
-from notifier.domain.rules import rule
+from notifier.domain.rules import ground, rule
 from notifier.store.transaction import Transaction
-from notifier.web.shapes import EventShape, NearEvent, StoryShape, TriedDelivery
+from notifier.web.shapes import EventShape, EvidenceShape, NearEvent, StoryShape, TriedDelivery
 
 
 def story(tx: Transaction, wanted: str) -> StoryShape | None:
@@ -17,6 +17,8 @@ def story(tx: Transaction, wanted: str) -> StoryShape | None:
         event=EventShape.of(event),
         deliveries=tuple(TriedDelivery.told(row, tries, leaders.get(row.along or "")) for row, tries in fate),
         rule=rule(event),
+        ground=ground(event),
+        evidence=None if event.evidence is None else EvidenceShape.model_validate(event.evidence),
         before=NearEvent.of(before),
         after=NearEvent.of(after),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from notifier.domain.course import NODE, PAUSE, Course, key
 from notifier.domain.expectation import FORMULA, History, Outlook, Sample, formula, sample
-from notifier.domain.forecast import eta_of, forecast
+from notifier.domain.forecast import forecast
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Eta, Stage, Status, Task
 
@@ -32,6 +32,11 @@ def upgrade(done: int = 0, nodes: int = 3, **facts: object) -> Task:
     return Task("t", Status.RUNNING, 1, NODES[:nodes], NODES[:done], **(said | facts))  # type: ignore[arg-type]
 
 
+def cold(task: KnownTask) -> Eta | None:
+    """What is said where no other task was ever seen."""
+    return forecast(task, History(), NOW)
+
+
 def minutes(eta: Eta | None, now: datetime = NOW) -> tuple[float, float]:
     assert eta is not None
     return ((eta.earliest - now) / timedelta(minutes=1), (eta.latest - now) / timedelta(minutes=1))
@@ -42,7 +47,7 @@ def history(seconds: float, count: int = 5) -> dict[str, Sample]:
 
 
 def test_cold_it_is_huaweis_formula_with_room_for_doubt() -> None:
-    eta = eta_of(known(upgrade()), NOW)
+    eta = cold(known(upgrade()))
     earliest, latest = minutes(eta)
     assert earliest < 3 * 15 < 3 * 15 * 1.3 < latest
     assert eta is not None
@@ -62,7 +67,7 @@ def test_what_is_nearer_counts_for_more(found: History, basis: str) -> None:
     assert earliest < 3 * 6 * (60 + 5) / 60 < latest
     assert eta is not None
     assert eta.basis == basis
-    assert latest - earliest < minutes(eta_of(known(upgrade()), NOW))[1]
+    assert latest - earliest < minutes(cold(known(upgrade())))[1]
 
 
 def test_the_tasks_own_finished_nodes_outweigh_what_others_took() -> None:
@@ -74,7 +79,7 @@ def test_the_tasks_own_finished_nodes_outweigh_what_others_took() -> None:
     assert eta is not None
     assert eta.basis == "2 finished nodes"
     one = replace(course, rounds=1)
-    assert getattr(eta_of(known(upgrade(1), one), NOW), "basis", None) == "1 finished node"
+    assert getattr(cold(known(upgrade(1), one)), "basis", None) == "1 finished node"
 
 
 def test_a_batch_is_one_round() -> None:
@@ -94,10 +99,10 @@ def test_a_batch_is_one_round() -> None:
 
 
 def test_what_is_done_of_a_node_is_not_to_come() -> None:
-    whole, half = minutes(eta_of(known(upgrade()), NOW)), minutes(eta_of(known(upgrade(stages=stages(3))), NOW))
+    whole, half = minutes(cold(known(upgrade()))), minutes(cold(known(upgrade(stages=stages(3)))))
     assert half[0] < whole[0]
     assert half[1] < whole[1]
-    last = minutes(eta_of(known(upgrade(2, stages=stages(6, at_work=False))), NOW))
+    last = minutes(cold(known(upgrade(2, stages=stages(6, at_work=False)))))
     assert 0 < last[0] < last[1] < 1  # Only the wait until it is shown as completed.
 
 
@@ -134,14 +139,14 @@ def test_without_stages_a_node_is_one_piece() -> None:
 
 def test_between_two_nodes_only_the_nodes_to_come_count() -> None:
     between = upgrade(1, current_node=None, in_flight=(), stages=())
-    assert minutes(eta_of(known(between), NOW))[1] > 15
+    assert minutes(cold(known(between)))[1] > 15
 
 
 def test_where_nothing_can_be_said_nothing_is() -> None:
-    assert eta_of(known(replace(upgrade(), status=Status.FAILED)), NOW) is None
-    assert eta_of(known(Task("t", Status.RUNNING)), NOW) is None
-    assert eta_of(replace(known(upgrade()), vanished=True), NOW) is None
-    done = eta_of(known(upgrade(3)), NOW)
+    assert cold(known(replace(upgrade(), status=Status.FAILED))) is None
+    assert cold(known(Task("t", Status.RUNNING))) is None
+    assert cold(replace(known(upgrade()), vanished=True)) is None
+    done = cold(known(upgrade(3)))
     assert done == Eta(NOW, NOW + timedelta(minutes=2), "all nodes are completed")
 
 

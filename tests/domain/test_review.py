@@ -76,10 +76,10 @@ def test_forecasts_are_compared_with_the_end_at_a_quarter_half_and_three_quarter
     story.tell(Kind.NODE_STARTED, 70, "c", eta=Eta(at(130), at(140), "2 nodes")).tell(Kind.TASK_SUCCEEDED, 100)
     line = laid_out(story)
     made = forecasts(story.events, line)
-    assert [(each.share, each.at, each.missed_by) for each in made] == [
-        (0.25, at(20), timedelta()),
-        (0.5, at(45), minutes(20)),
-        (0.75, at(70), minutes(30)),
+    assert [(each.share, each.at, each.missed_by, each.left, each.late) for each in made] == [
+        (0.25, at(20), timedelta(), minutes(80), timedelta()),
+        (0.5, at(45), minutes(20), minutes(55), minutes(30)),
+        (0.75, at(70), minutes(30), minutes(30), minutes(-35)),
     ]
 
 

@@ -27,7 +27,7 @@ projects:
     credentials: {{access_key: AK, secret_key: a-secret-key}}
     clusters:
       - {{id: {cluster}, name: search, stall: {{floor: 1s, factor: 3, unknown: 1500ms}}}}
-poll: {{active: 100ms, idle: 200ms, rate: 100}}
+poll: {{active: 250ms, idle: 250ms, rate: 100}}   # A gap begins at a second: a busy machine may be that late.
 store: sqlite:///{folder}/notifier.db
 sinks: {{console: {{type: console}}, boss: {{type: console}}}}
 routes:
@@ -46,10 +46,10 @@ def opened(folder: Path) -> Iterator[Store]:
 
 
 def hanging() -> Scenario:
-    """One node whose second stage hangs for a quarter of an hour, which is a little more than two of our seconds."""
+    """One node whose second stage hangs for half an hour, which is five of our seconds."""
     scenario = SCENARIOS["success"]
     cluster: ClusterPlan = scenario.clusters[0]
-    task = replace(cluster.tasks[0], start=1.0, nodes=cluster.nodes[:1], hangs=(Hang(0, 1, 1300.0),))
+    task = replace(cluster.tasks[0], start=1.0, nodes=cluster.nodes[:1], hangs=(Hang(0, 1, 2000.0),))
     return replace(scenario, clusters=(replace(cluster, tasks=(task,)),))
 
 
@@ -63,7 +63,7 @@ async def test_a_hang_is_told_repeated_escalated_and_ended(tmp_path: Path, capsy
                 async def told(kind: Kind) -> bool:
                     return kind in {event.kind for _, event in await store.transact(lambda tx: tx.events(limit=500))}
 
-                await eventually(lambda: told(Kind.TASK_RESUMED), within=30)
+                await eventually(lambda: told(Kind.TASK_RESUMED), within=60)
         events: list[Event] = [event for _, event in await store.transact(lambda tx: tx.events(limit=500))]
         rows: list[DeliveryRow] = await store.transact(lambda tx: tx.deliveries(limit=500))
     (stalled,) = [event for event in events if event.kind is Kind.TASK_STALLED]

@@ -23,7 +23,11 @@ from notifier.store.errors import StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
-NOW = datetime.now(UTC)
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that does other things too may need long to draw."""
+    monkeypatch.setattr(reports, "LONGEST", 60.0)
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def failure(tx: Transaction) -> list[Event]:
 async def told(store: Store, draw: Draw | None) -> Sink:
     sink = Sink()
     await store.transact(failure)
-    outlet = Outlet(OutletSettings("team", timeout=2.0), sink, store, "tester", draw=draw)
+    outlet = Outlet(OutletSettings("team", timeout=20.0, lease=300.0), sink, store, "tester", draw=draw)
     async with serving(outlet):
         await eventually(settled(store, count=2))
     assert [message.event.kind for message in sink.heard] == [Kind.TASK_STARTED, Kind.TASK_FAILED]
@@ -113,7 +117,8 @@ async def test_a_task_of_which_nothing_is_kept_has_none(store: Store) -> None:
 
 async def test_a_reminder_does_not_bring_the_report_again(store: Store) -> None:
     failed = next(event for event in await store.transact(failure) if event.kind is Kind.TASK_FAILED)
-    await store.transact(lambda tx: tx.remind([Planned(failed, "team", AT_ONCE.hold(failed, NOW), reminder=1)], NOW))
+    now = datetime.now(UTC)
+    await store.transact(lambda tx: tx.remind([Planned(failed, "team", AT_ONCE.hold(failed, now), reminder=1)], now))
     sink = Sink()
     async with serving(Outlet(OutletSettings("team", timeout=2.0), sink, store, "tester", draw=Reports(store, Words()))):
         await eventually(settled(store, count=3))

@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster, Snapshot
 from notifier.engine.recording import recordings
 from notifier.outbound import open_session
-from notifier.replay import Rebuilding
+from notifier.rebuilding import Rebuilding
 from notifier.sources.contract import Answer
 from notifier.sources.credentials import Given, Token
 from notifier.sources.huawei_css import HuaweiCss
@@ -302,7 +303,9 @@ def test_an_answer_that_the_api_never_gives_is_an_error_with_its_time() -> None:
 async def test_run_records_beside_the_watch_and_the_replay_tells_the_same(tmp_path: Path) -> None:
     """What the watch committed and what its recording leads to are the same events, in their order."""
     config = tmp_path / "notifier.yaml"
-    async with Simulator(SCENARIOS["quick"], speed=20) as cloud:
+    began: list[float] = []
+    # The cloud stands still until it was looked at: a task that is over by then is told by nobody.
+    async with Simulator(SCENARIOS["quick"], speed=20, monotonic=lambda: time.monotonic() - began[0] if began else 0.0) as cloud:
         plan = cloud.scenario.clusters[0]
         config.write_text(
             "projects:\n"
@@ -319,12 +322,19 @@ async def test_run_records_beside_the_watch_and_the_replay_tells_the_same(tmp_pa
         try:
             with recordings(tmp_path / "rec") as kept:
                 async with app.Crew(settings, store, recordings=kept):
+                    await eventually(lambda: _looked_at(store, plan.id), within=60)
+                    began.append(time.monotonic())
                     await eventually(lambda: _ended(store), within=60)
                     told = await store.transact(lambda tx: tx.events(limit=200))
         finally:
             store.close()
     again = [event.id for event in Rebuilding().events(read(tmp_path / "rec"))]
     assert again == [event.id for _, event in told]
+
+
+async def _looked_at(store: Store, cluster: str) -> bool:
+    known, _ = await store.transact(lambda tx: tx.known(Cluster(cluster, "", "", "", PROJECT_ID)))
+    return known.baselines == frozenset(Action)
 
 
 async def _ended(store: Store) -> bool:

@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "recordings"))
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 FAILURE = RECORDINGS / "failure.jsonl.gz"
+HANG = RECORDINGS / "hang.jsonl.gz"
 CONFIG = """\
 projects:
   - name: beijing
@@ -92,6 +93,56 @@ def test_who_would_have_been_told_is_asked_of_another_configuration(config: Path
     assert set(as_json[-1]["told"]) == {"team", "oncall"}
 
 
+def test_what_time_tells_is_told_again_with_its_forecasts() -> None:
+    found = run("replay", HANG)
+    assert found.exit_code == 0, found.output
+    (stalled,) = [line for line in found.stdout.splitlines() if "makes no progress" in line]
+    assert "for 15 min" in stalled
+    events = {event["kind"]: event for event in map(json.loads, run("replay", HANG, "--json").stdout.splitlines())}
+    assert events["task.stalled"]["observed_at"].startswith("2026-03-01T02:41:00")
+    assert events["task.stalled"]["timing"]["basis"] == "this task's own"
+    assert events["node.completed"]["eta"] is None  # Of the last node, with which the task ended.
+    assert events["task.resumed"]["eta"]["basis"] == "1 finished node"
+
+
+def test_who_would_have_heard_of_a_hang_depends_on_the_configuration_s_rule_for_it(config: Path) -> None:
+    def heard(stall: str) -> list[str]:
+        text = CONFIG.format(folder=config.parent).replace("project_id: p1", "project_id: 6204a5bd270343b5885144cf9c8c158d")
+        cluster = f"- {{id: ea244205-d641-45d9-9dcb-ab2236bcd07e, name: search, stall: {stall}}}"
+        config.write_text(text.replace("- {id: c1, name: search, labels: {env: prod}}", cluster).replace("100ms", "15s"))
+        found = run("replay", HANG, "--who", "--config", config)
+        assert found.exit_code == 0, found.output
+        return [line for line in found.stdout.splitlines() if "stalled" in line or "resumed" in line]
+
+    assert heard("off") == []
+    stalled, resumed = heard("{floor: 30m}")
+    assert (
+        stalled == "2026-03-01 02:56:00Z  css-test  task.stalled css-test-ess-esn-2-1 -> team (held until 2026-03-01 21:00 CST)"
+    )
+    assert resumed.startswith("2026-03-01 04:27:20Z  css-test  task.resumed -> team")
+
+
+def test_who_would_have_been_reminded_while_it_lasted_and_told_how_it_ended(config: Path) -> None:
+    """The hang is told at 02:41 and over at 04:27."""
+    routes = '- {match: {kind: "task.stalled"}, sinks: [oncall], repeat: 45m, escalate: {after: 30m, to: [other]}}'
+    text = CONFIG.format(folder=config.parent).replace("100ms", "15s")
+    config.write_text(text[: text.index("routes:")] + f"routes:\n  {routes}\n" + text[text.index("poll:") :])
+    found = run("replay", HANG, "--who", "-c", config)
+    assert found.exit_code == 0, found.output
+    node = "css-test  task.stalled css-test-ess-esn-2-1"
+    assert [line for line in found.stdout.splitlines() if not line.endswith("nobody")] == [
+        f"2026-03-01 02:41:00Z  {node} -> oncall",
+        f"2026-03-01 03:11:00Z  {node}, reminder 1 -> other",
+        f"2026-03-01 03:26:00Z  {node}, reminder 1 -> oncall",
+        f"2026-03-01 03:26:00Z  {node}, reminder 2 -> other",
+        f"2026-03-01 04:11:00Z  {node}, reminder 2 -> oncall",
+        f"2026-03-01 04:11:00Z  {node}, reminder 3 -> other",
+        "2026-03-01 04:27:20Z  css-test  task.resumed -> other",
+    ]
+    told = [json.loads(line) for line in run("replay", HANG, "--who", "-c", config, "--json").stdout.splitlines()]
+    assert [event["reminder"] for event in told if event["kind"] == "task.stalled"] == [0, 1, 1, 2, 2, 3]
+
+
 def test_a_sink_of_the_configuration_is_told_what_its_routes_say(config: Path) -> None:
     found = run("replay", FAILURE, "--config", config, "--sink", "oncall")
     assert found.exit_code == 0, found.output
@@ -137,7 +188,8 @@ def test_an_answer_that_cannot_be_read_is_named_and_the_others_are_played(tmp_pa
 
 
 def test_record_keeps_what_was_answered_and_replay_reads_it(config: Path, tmp_path: Path) -> None:
-    found = run("record", "-c", config, "--into", tmp_path / "rec", "--for", "0.4")
+    # Of one round of polls, which takes milliseconds on a machine that does nothing else.
+    found = run("record", "-c", config, "--into", tmp_path / "rec", "--for", "2")
     assert found.exit_code == 0, found.output
     assert "answers recorded." in found.stderr
     assert not (tmp_path / "notifier.db").exists()

@@ -156,7 +156,12 @@ def test_forecasts_are_shown_against_the_truth(dossier: Dossier) -> None:
     events = tuple(replace(event, eta=eta) for event in dossier.events)
     made = report(replace(dossier, events=events), Words(), NOW)
     assert made is not None
-    assert "missed by 7 min 44 s" in Page(made.html).said
+    said = Page(made.html).said
+    assert "missed by 7 min 44 s" in said
+    assert "27 min 44 s later than its middle" in said
+    chinese = report(replace(dossier, events=events), Words("zh"), NOW)
+    assert chinese is not None
+    assert any(each.startswith("比预测中点晚 27 分") for each in Page(chinese.html).said)
 
 
 def test_a_word_that_may_mean_several_tasks_is_answered_with_them(tmp_path: Path) -> None:

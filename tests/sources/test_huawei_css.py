@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,29 @@ async def test_an_equal_answer_is_not_parsed_again_once_it_is_known_to_be_whole(
         assert (await source.fetch(CLUSTER, Action.UPGRADING, bytes(bytearray(SEED)))).snapshot is None
         assert (await source.fetch(CLUSTER, Action.UPGRADING, b"another")).snapshot is not None
         assert (await source.fetch(CLUSTER, Action.UPGRADING)).snapshot is not None
+
+
+@pytest.mark.parametrize(("header", "expected"), [("5f0c", "5f0c"), ("x" * 200, "x" * 79 + "…"), ("a\tb", "a b"), (None, None)])
+async def test_the_gateways_name_for_the_request_is_passed_on(
+    open_source: Opening, header: str | None, expected: str | None
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=SEED, headers={} if header is None else {"X-Request-Id": header})
+
+    async with serving(answer) as served:
+        found = await open_source(served.url).fetch(CLUSTER, Action.UPGRADING)
+    facts = found.facts(NOW)
+    assert found.request_id == expected
+    assert (facts.size, facts.request_id) == (len(SEED), expected)
+    assert facts.digest == sha256(SEED).hexdigest()
+
+
+async def test_an_answer_of_several_pages_is_known_by_all_of_them(open_source: Opening) -> None:
+    async with serving(Listing(15).answer) as served:
+        answer = await open_source(served.url).fetch(CLUSTER, Action.UPGRADING)
+    assert len(answer.pages) == 2
+    facts = answer.facts(NOW)
+    assert (facts.size, facts.digest) == (sum(map(len, answer.pages)), sha256(b"".join(answer.pages)).hexdigest())
 
 
 async def test_the_list_of_addresses_is_bounded(open_source: Opening, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,10 @@ import pytest
 from web_world import NOW, World, a_world, bury_all, cluster, enrol, fail_poll, poll, task
 
 from notifier.domain.diff import diff
-from notifier.domain.model import Action, Eta, Snapshot, Stage
+from notifier.domain.evidence import AnswerFacts, Evidence
+from notifier.domain.known import Known
+from notifier.domain.model import Action, Eta, Kind, Snapshot, Stage
+from notifier.domain.samples import CLUSTER, sample
 from notifier.store.errors import StoreError
 from notifier.store.rows import SinkState, State
 from notifier.store.transaction import Transaction
@@ -309,6 +313,26 @@ async def test_an_events_page_says_what_happened_and_to_whom_it_was_told() -> No
     assert "Upgrade to 7.10.2_22.5.1 started" in page.text
     assert re.search(r"hook … waits (\d+ (s|min) ago|just now) · next try is due", page.text)
     assert f"../{TASK[1:]}" in page.attributes["href"]
+
+
+async def test_an_events_page_says_which_answers_it_follows_from_or_what_else() -> None:
+    async with a_world(filled=False) as world:
+        earlier = AnswerFacts(datetime(2026, 3, 1, 2, tzinfo=UTC), 1200, "a" * 64, "<b>5f0c</b>")
+        told = [
+            replace(sample(Kind.TASK_FAILED).event, evidence=Evidence(replace(earlier, digest="b" * 64), earlier)),
+            sample(Kind.CLUSTER_UNREACHABLE).event,
+        ]
+        await world.store.transact(lambda tx: tx.save(CLUSTER, (Known(), 0), Known(sequence=1), (told, ()), 0.0))
+        failed, unreachable = [(await read(world, f"/events/{event.id}")).text for event in told]
+        story = json.dumps(await world.json(f"/api/v1/events/{told[0].id}/story"))
+    assert "Because its status became FAILED." in failed
+    said = "received at 2026-03-01 02:00:00Z; 1200 bytes, SHA-256 aaaaaaaaaaaaaaaa…, request id <b>5f0c</b>"
+    assert f"The earlier answer {said}" in failed
+    assert "The later answer" in failed
+    assert "It follows from no good answer since 2026-03-01 07:25:00Z" in unreachable
+    assert "answer received" not in unreachable
+    assert '"ground": null' in story
+    assert story.count("a" * 64) == story.count("b" * 64) == 1
 
 
 async def test_events_are_filtered_and_paged_through() -> None:
