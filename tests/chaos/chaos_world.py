@@ -61,7 +61,7 @@ class World:
         """Wait until everything owed was received."""
         await everything(self.scenario, self.ledger, timeout)
 
-    async def verdict(self, *, slots: int = SLOTS, excused: int = 0, clock_is_set: bool = False) -> Verdict:
+    async def verdict(self, *, slots: int = SLOTS, clock_is_set: bool = False) -> Verdict:
         """End the program and have everything audited."""
         await self.bot.leave()
         stored = await contents(self.folder / "notifier.db")
@@ -71,7 +71,6 @@ class World:
             self.bot.blows,
             slots=slots,
             stored=stored,
-            excused=excused,
             clock_is_set=clock_is_set,
         )
 
