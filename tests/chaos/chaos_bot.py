@@ -8,10 +8,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from chaos_audit import Blow
+from chaos_forked import Forked
 from chaos_ledger import SECRET
 
+from notifier import cli
 from notifier.sources.scenarios import Scenario
 
 SLOTS = 8
@@ -80,13 +83,17 @@ def configuration(
 class Bot:
     """One process at a time; what was done to it is noted."""
 
+    forked: ClassVar[bool] = True
+    """Whether a process is a fork where it can be, to save time; the full suite begins from nothing every time."""
+
     config: Path
     before: Sequence[str] = ()
     """What runs the program: a tracer, say."""
-    program: Sequence[str] = ("-m", "notifier")
+    program: Sequence[str] = ()
+    """What is run instead of it."""
     environ: dict[str, str] = field(default_factory=dict)
     blows: list[Blow] = field(default_factory=list)
-    process: asyncio.subprocess.Process | None = None
+    process: asyncio.subprocess.Process | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -100,12 +107,17 @@ class Bot:
         path = self.config.with_suffix(".log")
         return path.read_text(errors="replace") if path.exists() else ""
 
-    async def start(self) -> None:
-        with self.config.with_suffix(".log").open("ab") as log:
+    async def start(self, *, from_nothing: bool = False) -> None:
+        """Run the program; ``from_nothing``: not as a fork, whatever else is."""
+        path = self.config.with_suffix(".log")
+        if self.forked and not (self.before or self.program or from_nothing):
+            self.process = await Forked.start(_program, ["run", "-c", str(self.config)], path, self.environ)
+            return
+        with path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.before,
                 sys.executable,
-                *self.program,
+                *(self.program or ("-m", "notifier")),
                 "run",
                 "-c",
                 str(self.config),
@@ -145,3 +157,7 @@ class Bot:
             assert self.process is not None
             self.process.kill()
             await self.process.wait()
+
+
+def _program(arguments: list[str]) -> None:
+    cli.main(arguments)

@@ -17,7 +17,7 @@ from chaos_bot import Bot
 from chaos_gauges import free_port
 from chaos_kills import SWEEP_SPEED, small, traced
 from chaos_ledger import Ledger
-from chaos_world import world
+from chaos_world import PATIENCE, world
 
 from notifier.sources.faults import Faults
 from notifier.store.schema import HEAD
@@ -39,7 +39,7 @@ async def full(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]]:
         Store(f"sqlite:///{folder}/notifier.db").open().close()
         here.bot.before = traced("pwrite64", f"error=ENOSPC:when={FULL_FROM}..{FULL_TO}")
         await here.bot.start()
-        told = asyncio.create_task(here.all_told(120))
+        told = asyncio.create_task(here.all_told(PATIENCE))
         said = await _said(port, FULL, told)
         await told
         mended = await _said(port, None, None)
@@ -56,12 +56,12 @@ async def failing(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]
         here.bot.before = traced("fdatasync", f"error=EIO:when={LATER}")
         await here.bot.start()
         assert here.bot.process is not None
-        code = await asyncio.wait_for(here.bot.process.wait(), 60)
+        code = await asyncio.wait_for(here.bot.process.wait(), PATIENCE)
         here.bot.blows.append(Blow(time.monotonic(), "EIO", before=10.0))
         said = "disk I/O error" in here.bot.log
         here.bot.before = ()
         await here.bot.start()
-        await here.all_told(90)
+        await here.all_told(PATIENCE)
         return await here.verdict(), {"exit code": code, "said": said}
 
 
@@ -69,13 +69,13 @@ async def doubled(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]
     """Somebody starts the program twice: the second is refused by name, the first does not notice."""
     async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED) as here:
         await here.bot.start()
-        await here.ledger.until(1, 60)
+        await here.ledger.until(1, PATIENCE)
         second = Bot(Path(shutil.copy(here.bot.config, folder / "second.yaml")))
         began = time.monotonic()
         code = await _refused(second)
         seconds = time.monotonic() - began
         named = f"is in use by process {here.bot.pid}:" in second.log
-        await here.all_told(90)
+        await here.all_told(PATIENCE)
         return await here.verdict(slots=0), {"exit code": code, "named": named, "refused after s": round(seconds, 1)}
 
 
@@ -86,16 +86,16 @@ async def restored(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float
     """
     async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED) as here:
         await here.bot.start()
-        await here.ledger.until(5, 60)
+        await here.ledger.until(5, PATIENCE)
         await here.bot.end(signal.SIGKILL)
         _copy(folder / "notifier.db", folder / "backup.db")
         await here.bot.start()
-        await here.ledger.until(30, 60)
+        await here.ledger.until(30, PATIENCE)
         await here.bot.end(signal.SIGKILL)
         before = len({receipt.id for receipt in here.ledger.receipts})
         _copy(folder / "backup.db", folder / "notifier.db")
         await here.bot.start()
-        await here.all_told(90)
+        await here.all_told(PATIENCE)
         return await here.verdict(), {"events before": before}
 
 
@@ -160,7 +160,7 @@ def _at(port: int) -> str:
 
 async def _said(port: int, words: str | None, until: asyncio.Task[None] | None) -> bool:
     """Whether ``/readyz`` came to say this (None: that all is well) before ``until`` was done, or within a minute."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
         while until is None or not until.done():
             try:
                 async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:

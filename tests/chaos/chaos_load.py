@@ -6,7 +6,7 @@ from pathlib import Path
 from chaos_audit import Verdict
 from chaos_gauges import Gauges, free_port, gauged
 from chaos_ledger import Ledger
-from chaos_world import world
+from chaos_world import PATIENCE, world
 
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import fleet
@@ -35,7 +35,7 @@ async def flood(
         await here.bot.start()
         began = time.monotonic()
         async with gauged(here.bot.pid, port) as gauges:
-            await here.all_told(600)
+            await here.all_told(2 * PATIENCE)
             took = time.monotonic() - began
         verdict = await here.verdict()
         late = max((receipt.late for receipt in here.ledger.receipts), default=0.0)

@@ -19,7 +19,7 @@ from chaos_audit import Verdict, audit
 from chaos_bot import SLOTS
 from chaos_gauges import free_port
 from chaos_ledger import Ledger, Receipt
-from chaos_world import contents, eventually, everything, world
+from chaos_world import PATIENCE, contents, eventually, everything, world
 
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.model import Event, Kind
@@ -104,7 +104,7 @@ async def outage(folder: Path, *, clusters: int, seed: int, down_for: float, hur
         await here.looked_at()
         moods.begin()
         for each in (here.ledger, down, throttled):
-            await everything(scenario, each, 120 + 2 * down_for)
+            await everything(scenario, each, PATIENCE + down_for)
         while await _waiting(port, "gone"):  # noqa: ASYNC110 - it lies in another process
             await asyncio.sleep(0.2)
         refused = {"down": down.refused, "gone": gone.refused, "throttled": throttled.refused}
@@ -126,7 +126,7 @@ async def outage(folder: Path, *, clusters: int, seed: int, down_for: float, hur
         config.write_text(config.read_text().replace(f"give_up_after: {keep:.1f}s", "give_up_after: 72h"))
         await here.bot.start()
         sent_again = await _sent_again(config, port)
-        await eventually(lambda: len(gone.receipts) >= in_time + len(dead), 60)
+        await eventually(lambda: len(gone.receipts) >= in_time + len(dead), PATIENCE)
         await here.bot.leave()
         wrong += _told_again_wrongly(gone.receipts[in_time:], missing)
         _, deliveries = await contents(folder / "notifier.db")
@@ -194,7 +194,7 @@ def _told_again_wrongly(receipts: Sequence[Receipt], missing: Sequence[Event]) -
 
 async def _sent_again(config: Path, port: int) -> int:
     """Send again what was given up, by the command line; how much that was."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not await _listens(port):  # noqa: ASYNC110 - it lies in another process
             await asyncio.sleep(0.1)
     command = (sys.executable, "-m", "notifier", "deliveries", "retry", "--all", "--sink", "gone", "-c", str(config))

@@ -17,12 +17,14 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
+import chaos_replica_process
 import psycopg
 from chaos_audit import Blow, Verdict, Wanting, audit
 from chaos_bot import SLOTS, Bot, configuration
+from chaos_forked import Forked
 from chaos_ledger import Ledger
 from chaos_proxy import Proxy
-from chaos_world import MIX, SPEED, everything
+from chaos_world import MIX, PATIENCE, SPEED, everything
 
 sys.path.append(str(Path(__file__).parent.parent / "store"))
 import store_postgres
@@ -40,8 +42,6 @@ LEASE = 4.0
 CALM_LEASE = 9.0
 """Where nobody is struck, a machine that is too slow for a send must not look like a fault."""
 
-PROCESS = Path(__file__).with_name("chaos_replica_process.py")
-
 ORPHANS = """WITH living AS (SELECT name FROM replica WHERE lease_until > extract(epoch FROM clock_timestamp()))
 SELECT key FROM watch WHERE owner NOT IN (SELECT name FROM living) AND EXISTS (SELECT 1 FROM living)"""
 """Clusters that are nobody's although somebody is there to take them."""
@@ -55,19 +55,15 @@ class Replica(Bot):
     lease: float = LEASE
     stopped_at: float | None = None
 
-    async def start(self) -> None:  # type: ignore[explicit-override]  # Python 3.12 has it
+    async def start(self, *, from_nothing: bool = False) -> None:  # type: ignore[explicit-override]  # Python 3.12 has it
         """Start the program with a short lease."""
-        with self.config.with_suffix(".log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(PROCESS),
-                str(self.config),
-                str(LEASE),
-                str(self.ahead),
-                stdout=log,
-                stderr=log,
-                env=os.environ,
-            )
+        path, arguments = self.config.with_suffix(".log"), [str(self.config), str(self.lease), str(self.ahead)]
+        if self.forked and not from_nothing:
+            self.process = await Forked.start(chaos_replica_process.main, arguments, path, self.environ)
+            return
+        command = (sys.executable, chaos_replica_process.__file__, *arguments)
+        with path.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=os.environ)
 
     def send(self, number: signal.Signals) -> None:  # type: ignore[explicit-override]  # likewise
         """Strike; what was received may wait to be recorded for as long as the lease lasts."""
@@ -128,7 +124,7 @@ class Group:
 
     async def begin(self) -> None:
         """Have the story begin once every cluster has been looked at."""
-        async with _reading(self.database.url) as store, asyncio.timeout(60):
+        async with _reading(self.database.url) as store, asyncio.timeout(PATIENCE):
             while len(await store.transact(lambda tx: tx.clusters())) < len(self.scenario.clusters):  # noqa: ASYNC110 - only asking tells
                 await asyncio.sleep(0.05)
         self.began = time.monotonic()
@@ -310,7 +306,7 @@ async def storm(
             await asyncio.sleep(here.draw.uniform(0.1, 0.6))
         await asyncio.gather(*asleep)
         await _revive(here)
-        await everything(here.scenario, here.ledger, 180)
+        await everything(here.scenario, here.ledger, PATIENCE)
         orphans.cancel()
         verdict = await here.verdict()
         notes = {
@@ -363,14 +359,14 @@ async def tide(
             await here.add(off[number % len(off)], CALM_LEASE, active, idle)
             if here.began is None:
                 await here.begin()
-            evens.append(await here.even(number + 1, 120))
+            evens.append(await here.even(number + 1, PATIENCE))
             orphans = orphans or asyncio.create_task(here.watch_orphans())
         for replica in here.replicas[1:]:
             assert await replica.end(signal.SIGTERM) == 0, replica.log[-4000:]
         # Its blow explains nothing: whoever ends cleanly repeats nothing.
         here.blows.clear()
-        evens.append(await here.even(1, 120))
-        await everything(here.scenario, here.ledger, 180)
+        evens.append(await here.even(1, PATIENCE))
+        await everything(here.scenario, here.ledger, PATIENCE)
         assert orphans is not None
         orphans.cancel()
         lates = [_late(receipt.at, receipt.event["observed_at"]) for receipt in here.ledger.receipts]

@@ -21,6 +21,9 @@ from notifier.store.store import Store
 
 SPEED = 150.0
 
+PATIENCE = 300.0
+"""Seconds after which what comes anyway will not come any more, however busy the machine is."""
+
 # Refused keys and throttling rest the whole project for a minute or more, so they have tests of their own.
 MIX: dict[Fault, float] = {fault: 1.0 for fault in Fault if fault not in {Fault.UNAUTHORIZED, Fault.THROTTLED}}
 
@@ -54,8 +57,15 @@ class World:
 
     async def looked_at(self) -> None:
         """Wait until the story begins, which is when every cluster was looked at."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             await self.opening
+
+    async def more(self, wanting: Wanting) -> bool:
+        """Wait for the next message; False if everything owed was received, so that there is nothing left to interrupt."""
+        if not wanting.after(self.ledger.receipts):
+            return False
+        await self.ledger.until(len(self.ledger.receipts) + 1, PATIENCE)
+        return True
 
     async def all_told(self, timeout: float) -> None:
         """Wait until everything owed was received."""
