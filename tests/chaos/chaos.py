@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from chaos_audit import Verdict, as_table
-from chaos_bot import Bot
 from chaos_disk import DAMAGED, doubled, failing, full, restored, unusable
 from chaos_hostile import hostile
 from chaos_kills import SYSCALLS, can_trace, kills, swept, terms
@@ -208,7 +207,6 @@ async def main() -> int:
     parser.add_argument("--out", type=Path, help="a folder for chaos.json")
     options = parser.parse_args()
     asked, told = Asked(options.seed, options.scale), list[Said]()
-    Bot.forked = False
     for letter in options.runs:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:

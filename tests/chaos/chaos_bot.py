@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 from chaos_audit import Blow
 from chaos_forked import Forked
@@ -38,6 +37,9 @@ delivery: {{first_retry: 100ms, max_retry: 1s}}
 http: {http}
 log: {{format: json, level: warning}}
 """
+
+EVERY, SECOND = 10, 2
+"""Of so many starts one is from nothing, first that after the first blow; the others fork a process that has read the program."""
 
 HOOK = '  {name}: {{type: webhook, url: "{url}", secret: {secret}, concurrency: {slots}{more}}}'
 
@@ -83,9 +85,6 @@ def configuration(
 class Bot:
     """One process at a time; what was done to it is noted."""
 
-    forked: ClassVar[bool] = True
-    """Whether a process is a fork where it can be, to save time; the full suite begins from nothing every time."""
-
     config: Path
     before: Sequence[str] = ()
     """What runs the program: a tracer, say."""
@@ -94,6 +93,7 @@ class Bot:
     environ: dict[str, str] = field(default_factory=dict)
     blows: list[Blow] = field(default_factory=list)
     process: asyncio.subprocess.Process | Forked | None = None
+    starts: int = 0
 
     @property
     def pid(self) -> int:
@@ -107,10 +107,11 @@ class Bot:
         path = self.config.with_suffix(".log")
         return path.read_text(errors="replace") if path.exists() else ""
 
-    async def start(self, *, from_nothing: bool = False) -> None:
-        """Run the program; ``from_nothing``: not as a fork, whatever else is."""
+    async def start(self) -> None:
+        """Run the program."""
         path = self.config.with_suffix(".log")
-        if self.forked and not (self.before or self.program or from_nothing):
+        self.starts += 1
+        if not (self.before or self.program or self.starts % EVERY == SECOND):
             self.process = await Forked.start(_program, ["run", "-c", str(self.config)], path, self.environ)
             return
         with path.open("ab") as log:

@@ -1,7 +1,7 @@
 """The program as a fork of a process that has read its modules: what that saves, hundreds of starts over, is the reading.
 
-It is the same program with the same arguments in a process of its own, which can be killed like any other. The full suite starts
-every process from nothing.
+It is the same program with the same arguments in a process of its own, which can be killed like any other. `Bot` starts some from
+nothing all the same.
 """
 
 import asyncio

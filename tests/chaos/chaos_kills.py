@@ -42,7 +42,7 @@ async def kills(folder: Path, *, count: int, clusters: int, seed: int, rough: bo
             recoveries.append(await _recovered(here))
             await asyncio.sleep(draw.uniform(0.05, 0.6))
             await here.bot.end(signal.SIGKILL)
-            await here.bot.start(from_nothing=done == 0)
+            await here.bot.start()
             done += 1
         await here.all_told(PATIENCE)
         verdict = await here.verdict()

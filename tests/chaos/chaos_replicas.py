@@ -20,7 +20,7 @@ from random import Random
 import chaos_replica_process
 import psycopg
 from chaos_audit import Blow, Verdict, Wanting, audit
-from chaos_bot import SLOTS, Bot, configuration
+from chaos_bot import EVERY, SECOND, SLOTS, Bot, configuration
 from chaos_forked import Forked
 from chaos_ledger import Ledger
 from chaos_proxy import Proxy
@@ -55,10 +55,11 @@ class Replica(Bot):
     lease: float = LEASE
     stopped_at: float | None = None
 
-    async def start(self, *, from_nothing: bool = False) -> None:  # type: ignore[explicit-override]  # Python 3.12 has it
+    async def start(self) -> None:  # type: ignore[explicit-override]  # Python 3.12 has it
         """Start the program with a short lease."""
         path, arguments = self.config.with_suffix(".log"), [str(self.config), str(self.lease), str(self.ahead)]
-        if self.forked and not from_nothing:
+        self.starts += 1
+        if self.starts % EVERY != SECOND:
             self.process = await Forked.start(chaos_replica_process.main, arguments, path, self.environ)
             return
         command = (sys.executable, chaos_replica_process.__file__, *arguments)
