@@ -143,17 +143,16 @@ def audit(
     everything, owed = truth(scenario)
     ids = heard(receipts)
     threads: dict[str, list[int]] = defaultdict(list)
-    seen: dict[str, Receipt] = {}
+    seen: set[str] = set()
     digests: dict[str, set[str]] = defaultdict(set)
-    repeats, unexplained = 0, 0
+    repeats = 0
     for receipt in receipts:
         digests[receipt.id].add(receipt.digest)
-        if before := seen.get(receipt.id):
+        if receipt.id in seen:
             repeats += 1
-            unexplained += not _explained(before, blows)
         else:
             threads[receipt.thread].append(receipt.sequence)
-        seen[receipt.id] = receipt
+        seen.add(receipt.id)
     unanswered = sum(not receipt.answered for receipt in receipts)
     given_up: dict[str, set[int]] = defaultdict(set)
     for event in dead:
@@ -164,7 +163,7 @@ def audit(
         two_ids=sum(len(each) > 1 for each in ids.values()),
         out_of_order=sum(_disordered(numbers, given_up[thread]) for thread, numbers in threads.items()),
         differing=sum(len(each) > 1 for each in digests.values()),
-        unexplained=unexplained,
+        unexplained=len(unexplained(receipts, blows)),
         invariants=len(broken(*stored)),
         receipts=len(receipts),
         events=len(seen),
@@ -182,6 +181,17 @@ def _thread(event: Event) -> str:
 def _disordered(numbers: Sequence[int], given_up: AbstractSet[int]) -> bool:
     """Whether first receipts came in another order than that of their numbers, or some are missing that were not given up."""
     return list(numbers) != [number for number in range(1, max(numbers) + 1) if number not in given_up]
+
+
+def unexplained(receipts: Iterable[Receipt], blows: Sequence[Blow]) -> list[tuple[Receipt, Receipt]]:
+    """The repeats that neither a blow nor an answer that was not given accounts for, each with the receipt before it."""
+    found, last = [], dict[str, Receipt]()
+    for receipt in receipts:
+        before = last.get(receipt.id)
+        if before is not None and not _explained(before, blows):
+            found.append((before, receipt))
+        last[receipt.id] = receipt
+    return found
 
 
 def _explained(before: Receipt, blows: Sequence[Blow]) -> bool:

@@ -16,10 +16,11 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import chaos_replica_process
 import psycopg
-from chaos_audit import Blow, Verdict, Wanting, audit
+from chaos_audit import Blow, Verdict, Wanting, audit, unexplained
 from chaos_bot import EVERY, SECOND, SLOTS, Bot, configuration
 from chaos_forked import Forked
 from chaos_ledger import Ledger
@@ -45,6 +46,13 @@ CALM_LEASE = 9.0
 ORPHANS = """WITH living AS (SELECT name FROM replica WHERE lease_until > extract(epoch FROM clock_timestamp()))
 SELECT key FROM watch WHERE owner NOT IN (SELECT name FROM living) AND EXISTS (SELECT 1 FROM living)"""
 """Clusters that are nobody's although somebody is there to take them."""
+
+
+NEAR = 15.0
+"""Seconds around a repeat in which what happened may be its cause."""
+
+TRIES = """SELECT owed.id, owed.attempts, tried.number, tried.ended_at, tried.outcome, tried.detail
+FROM delivery AS owed LEFT JOIN attempt AS tried ON tried.delivery = owed.id WHERE owed.event = %s ORDER BY number"""
 
 
 @dataclass
@@ -100,9 +108,12 @@ class Group:
     draw: Random
     cuts: int = 0
     """How many COMMITs are still to be cut."""
+    cut_at: list[float] = field(default_factory=list)
     blows: list[Blow] = field(default_factory=list)
     replicas: list[Replica] = field(default_factory=list)
     began: float | None = None
+    repeats: list[str] = field(default_factory=list)
+    """What is known of each repeat that nothing explains."""
     longest_orphan: float = 0.0
     """Seconds for which any cluster was nobody's, while there was somebody to take it."""
 
@@ -180,7 +191,24 @@ class Group:
         late = await asyncio.to_thread(_answers_too_late, self.database.url)
         for receipt in self.ledger.receipts:
             receipt.answered = receipt.answered and receipt.id not in late
+        await asyncio.to_thread(self._tell_of_repeats)
         return audit(self.scenario, self.ledger.receipts, self.blows, slots=slots, stored=stored)
+
+    def _tell_of_repeats(self) -> None:
+        """Keep all that is known of each repeat that nothing explains: who would find its cause needs it."""
+        for before, again in unexplained(self.ledger.receipts, self.blows):
+            struck = [*((blow.at, blow.what) for blow in self.blows), *((at, "COMMIT cut") for at in self.cut_at)]
+            near = sorted((round(at - before.at, 2), what) for at, what in struck if abs(at - before.at) < NEAR)
+            with psycopg.connect(self.database.url) as connection:
+                tries = connection.execute(TRIES, [again.id]).fetchall()
+            log = [
+                f"{replica.config.parent.name}: {line}"
+                for replica in self.replicas
+                for line in replica.log.splitlines()
+                if again.id in line or any(delivery in line for delivery, *_ in tries)
+            ]
+            after = round(again.at - before.at, 2)
+            self.repeats.append(f"{again.id} again after {after} s; blows {near}; tries {tries}; log {log}")
 
     async def clear(self) -> None:
         """Nothing may outlive the run."""
@@ -252,6 +280,7 @@ async def group(
         if not here[0].cuts:
             return False
         here[0].cuts -= 1
+        here[0].cut_at.append(time.monotonic())
         return True
 
     with database() as server:
@@ -286,7 +315,7 @@ async def storm(
     seed: int,
     window: float = 600.0,
     pace: float = 1.0,
-) -> tuple[Verdict, dict[str, float]]:
+) -> tuple[Verdict, dict[str, Any]]:
     """Three replicas, each blow on one of them at a time or on the database under all, in random order."""
     async with group(folder, calm(clusters, seed, window, pace), seed=seed) as here:
         await asyncio.gather(*(here.add() for _ in range(3)))
@@ -314,6 +343,7 @@ async def storm(
             **{f"{blow}s": float(count) for blow, count in done.items()},
             "commits cut": float(here.proxy.cuts),
             "longest nobody's s": round(here.longest_orphan, 1),
+            **({"unexplained": here.repeats} if here.repeats else {}),
         }
     return verdict, notes
 
@@ -348,7 +378,7 @@ async def _wake(zombie: Replica) -> None:
 
 async def tide(
     folder: Path, *, most: int, clusters: int, seed: int, pace: float = 1.0, active: str = "1s", idle: str = "2s"
-) -> tuple[Verdict, dict[str, float]]:
+) -> tuple[Verdict, dict[str, Any]]:
     """One replica, then more and more, then one again, each with a clock of its own that is up to an hour off, during a flood."""
     off = (0.0, 3600.0, -3600.0, 1800.0, -900.0)
     evens = []
@@ -378,6 +408,7 @@ async def tide(
         "longest nobody's s": round(here.longest_orphan, 1),
         "earliest s": round(min(lates), 1),
         "latest s": round(max(lates), 1),
+        **({"unexplained": here.repeats} if here.repeats else {}),
     }
 
 
