@@ -155,8 +155,8 @@ async def out_of_disk(asked: Asked, folder: Path) -> AsyncIterator[Said]:
         "K: an old copy restored", not (verdict.lost or verdict.phantoms or verdict.two_ids or verdict.invariants), notes=notes
     )
     found = await unusable(folder / "e", seed=asked.seed)
-    codes = {"newer schema": 1, "flipped bytes": DAMAGED, "no database": DAMAGED}
-    good = all(found[name].startswith(f"{code}, left as it was: notifier: ") for name, code in codes.items())
+    codes = {"newer schema": 1, "flipped bytes": DAMAGED, "no database": DAMAGED, "read-only": 1}
+    good = all(said.startswith(f"{codes[name]}, left as it was: notifier: ") for name, said in found.items())
     yield Said("K: files that must not be used", good, notes=dict(found))
 
 

@@ -9,13 +9,14 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 from chaos_audit import Blow, Verdict
 from chaos_bot import Bot
 from chaos_gauges import free_port
-from chaos_kills import SWEEP_SPEED, small, traced
+from chaos_kills import SWEEP_SPEED, can_trace, small, traced
 from chaos_ledger import Ledger
 from chaos_world import PATIENCE, world
 
@@ -100,7 +101,10 @@ async def restored(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float
 
 
 async def unusable(folder: Path, *, seed: int) -> dict[str, str]:
-    """What the program says, and with which code it ends, when it finds a file that it must not use; none may be changed."""
+    """What the program says, and with which code it ends, when it finds a file that it must not or cannot use.
+
+    None may be changed. That one can only be read is something that a tracer makes believe, since root may write to all.
+    """
     found = {}
     async with world(folder, small(seed), ledger=Ledger(), faults=Faults()) as here:
         await here.bot.start()
@@ -108,9 +112,18 @@ async def unusable(folder: Path, *, seed: int) -> dict[str, str]:
         await here.bot.leave()
         good = folder / "good.db"
         _copy(folder / "notifier.db", good)
-        for name, spoil in {"newer schema": _newer, "flipped bytes": _flipped, "no database": _nonsense}.items():
+        spoilt: dict[str, Callable[[Path], object]] = {
+            "newer schema": _newer,
+            "flipped bytes": _flipped,
+            "no database": _nonsense,
+        }
+        if can_trace():
+            spoilt["read-only"] = Path.exists
+        for name, spoil in spoilt.items():
             _copy(good, folder / "notifier.db")
             spoil(folder / "notifier.db")
+            path = ("-P", str(folder / "notifier.db"))
+            here.bot.before = (*traced("openat", "error=EROFS"), *path) if name == "read-only" else ()
             before = (folder / "notifier.db").read_bytes()
             here.bot.config.with_suffix(".log").unlink()
             code = await _refused(here.bot)

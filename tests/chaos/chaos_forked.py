@@ -8,9 +8,11 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Self
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -31,7 +33,7 @@ class Forked:
     async def start(cls, main: Main, arguments: list[str], log: Path, environ: Mapping[str, str]) -> Self:
         """Run ``main`` with these arguments in a process that writes to ``log``."""
         process = SERVER.Process(target=_become, args=(main, arguments, str(log), dict(environ)), daemon=True)
-        await asyncio.to_thread(process.start)  # The first one has to wait for the modules to be read.
+        await asyncio.to_thread(_start, process)  # The first one has to wait for the modules to be read.
         return cls(process)
 
     @property
@@ -54,6 +56,16 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def _start(process: ForkServerProcess) -> None:
+    """Start without our main module, which each child would read anew otherwise."""
+    ours = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = ours
 
 
 def _become(main: Main, arguments: list[str], log: str, environ: dict[str, str]) -> None:
