@@ -93,11 +93,19 @@ async def eventually(holds: Callable[[], bool], timeout: float) -> None:
 
 
 async def everything(scenario: Scenario, ledger: Ledger, timeout: float) -> None:
-    """Wait until a receiver has heard everything that is owed."""
+    """Wait until a receiver has heard everything that is owed; nothing for ``timeout`` seconds means that no more will come.
+
+    Raises:
+        AssertionError: No more comes, and something is missing.
+    """
     wanting = Wanting(scenario)
-    async with asyncio.timeout(timeout):
-        while wanting.after(ledger.receipts):
+    while left := wanting.after(ledger.receipts):
+        try:
             await ledger.until(len(ledger.receipts) + 1, timeout)
+        except TimeoutError:
+            raise AssertionError(
+                f"{left} are still owed after {timeout:.0f} s of silence: {sorted(map(str, wanting.open))[:5]}"
+            ) from None
 
 
 async def contents(path: Path) -> tuple[Sequence[Event], Sequence[DeliveryRow]]:
