@@ -6,10 +6,12 @@ crashes under them.
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,7 +25,7 @@ import psycopg
 from chaos_audit import Blow, Verdict, Wanting, audit, unexplained
 from chaos_bot import EVERY, SECOND, SLOTS, Bot, configuration
 from chaos_forked import Forked
-from chaos_ledger import Ledger
+from chaos_ledger import Ledger, Receipt
 from chaos_proxy import Proxy
 from chaos_world import MIX, PATIENCE, SPEED, everything
 
@@ -31,6 +33,7 @@ sys.path.append(str(Path(__file__).parent.parent / "store"))
 import store_postgres
 
 from notifier.domain.model import Event
+from notifier.engine.sending import LONGEST_SEND
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import Scenario, fleet
 from notifier.sources.simulator import Simulator
@@ -53,6 +56,25 @@ NEAR = 15.0
 
 TRIES = """SELECT owed.id, owed.attempts, tried.number, tried.ended_at, tried.outcome, tried.detail
 FROM delivery AS owed LEFT JOIN attempt AS tried ON tried.delivery = owed.id WHERE owed.event = %s ORDER BY number"""
+
+
+FENCED = re.compile(r'"action": "fenced", "what": "delivery", "subject": "([^"]+)"')
+"""How a replica says that another had taken a delivery over before its outcome could be written."""
+
+
+def let_go(receipts: Iterable[Receipt], fenced: AbstractSet[str], lease: float) -> None:
+    """Note what was told again since the lease was over before the outcome was written, as if its answer had not been given.
+
+    A busy machine lets a replica stand still for longer than a lease of seconds, without a blow; the replica says that it was
+    fenced, afterwards. A lane that was given away before the lease was over is no such case: a send begins with the claim and
+    takes at most its share of the lease.
+    """
+    last: dict[str, Receipt] = {}
+    for receipt in receipts:
+        before = last.get(receipt.id)
+        if before is not None and receipt.id in fenced and receipt.at - before.at >= (1 - LONGEST_SEND) * lease:
+            before.answered = False
+        last[receipt.id] = receipt
 
 
 @dataclass
@@ -191,6 +213,9 @@ class Group:
         late = await asyncio.to_thread(_answers_too_late, self.database.url)
         for receipt in self.ledger.receipts:
             receipt.answered = receipt.answered and receipt.id not in late
+        fenced = {each for replica in self.replicas for each in FENCED.findall(replica.log)}
+        of = {row.id: row.event for row in stored[1]}
+        let_go(self.ledger.receipts, {of[each] for each in fenced if each in of}, self.replicas[0].lease)
         await asyncio.to_thread(self._tell_of_repeats)
         return audit(self.scenario, self.ledger.receipts, self.blows, slots=slots, stored=stored)
 
