@@ -115,9 +115,12 @@ class Crew:
         settings = self.settings
         self.session = await self._open.enter_async_context(open_session(total=settings.poll.timeout))
         self.metadata = await self._open.enter_async_context(open_session(allow_metadata=True))
+        # Little patience with the cloud must not break off what is being told: that would be told twice.
+        patience = max((entry.timeout for entry in settings.sinks), default=0.0)
+        telling = await self._open.enter_async_context(open_session(total=patience))
         # Never used again, not even by a process of the same number in a container of the same name.
         owner = f"{socket.gethostname()}/{os.getpid()}/{token_hex(3)}"
-        building = Building(settings, self.store, self.session, owner, self.lease)
+        building = Building(settings, self.store, telling, owner, self.lease)
         outlets = [await self._open.enter_async_context(building.outlet(entry)) for entry in settings.sinks]
         audience, self.listeners = building.audience, building.listeners
         self.dispatcher = Dispatcher(outlets)

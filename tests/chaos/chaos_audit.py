@@ -126,7 +126,7 @@ def audit(
     *,
     slots: int,
     stored: tuple[Sequence[Event], Sequence[DeliveryRow]] = ((), ()),
-    excused: int = 0,
+    dead: Sequence[Event] = (),
     clock_is_set: bool = False,
 ) -> Verdict:
     """The verdict.
@@ -137,31 +137,33 @@ def audit(
         blows: What was done to the program.
         slots: Messages that may be under way at once.
         stored: Events and deliveries of the store after the end.
-        excused: Facts that may be missing, such as those of dead letters.
+        dead: What was given up: its facts may be missing, and its numbers, and nothing else.
         clock_is_set: Whether what time tells is not judged.
     """
     everything, owed = truth(scenario)
     ids = heard(receipts)
     threads: dict[str, list[int]] = defaultdict(list)
-    seen: dict[str, Receipt] = {}
+    seen: set[str] = set()
     digests: dict[str, set[str]] = defaultdict(set)
-    repeats, unexplained = 0, 0
+    repeats = 0
     for receipt in receipts:
         digests[receipt.id].add(receipt.digest)
-        if before := seen.get(receipt.id):
+        if receipt.id in seen:
             repeats += 1
-            unexplained += not _explained(before, blows)
         else:
             threads[receipt.thread].append(receipt.sequence)
-        seen[receipt.id] = receipt
+        seen.add(receipt.id)
     unanswered = sum(not receipt.answered for receipt in receipts)
+    given_up: dict[str, set[int]] = defaultdict(set)
+    for event in dead:
+        given_up[_thread(event)].add(event.sequence)
     return Verdict(
-        lost=max(len(owed - set(ids)) - excused, 0),
+        lost=len(owed - set(ids) - {heard_of(event) for event in dead if event.task is not None}),
         phantoms=len([fact for fact in phantoms(ids, everything) if not (clock_is_set and fact[0] in BY_THE_CLOCK)]),
         two_ids=sum(len(each) > 1 for each in ids.values()),
-        out_of_order=sum(numbers != sorted(numbers) or (not excused and _holes(numbers)) for numbers in threads.values()),
+        out_of_order=sum(_disordered(numbers, given_up[thread]) for thread, numbers in threads.items()),
         differing=sum(len(each) > 1 for each in digests.values()),
-        unexplained=unexplained,
+        unexplained=len(unexplained(receipts, blows)),
         invariants=len(broken(*stored)),
         receipts=len(receipts),
         events=len(seen),
@@ -169,6 +171,27 @@ def audit(
         bound=len(blows) * slots + unanswered,
         blows=len(blows),
     )
+
+
+def _thread(event: Event) -> str:
+    """What a receiver sees of `Event.thread`."""
+    return event.cluster.id if event.task is None else f"{event.cluster.id}/{event.task.id}"
+
+
+def _disordered(numbers: Sequence[int], given_up: AbstractSet[int]) -> bool:
+    """Whether first receipts came in another order than that of their numbers, or some are missing that were not given up."""
+    return list(numbers) != [number for number in range(1, max(numbers) + 1) if number not in given_up]
+
+
+def unexplained(receipts: Iterable[Receipt], blows: Sequence[Blow]) -> list[tuple[Receipt, Receipt]]:
+    """The repeats that neither a blow nor an answer that was not given accounts for, each with the receipt before it."""
+    found, last = [], dict[str, Receipt]()
+    for receipt in receipts:
+        before = last.get(receipt.id)
+        if before is not None and not _explained(before, blows):
+            found.append((before, receipt))
+        last[receipt.id] = receipt
+    return found
 
 
 def _explained(before: Receipt, blows: Sequence[Blow]) -> bool:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos_audit import Blow
+from chaos_forked import Forked
 from chaos_ledger import SECRET
 
+from notifier import cli
 from notifier.sources.scenarios import Scenario
 
 SLOTS = 8
@@ -35,6 +37,9 @@ delivery: {{first_retry: 100ms, max_retry: 1s}}
 http: {http}
 log: {{format: json, level: warning}}
 """
+
+EVERY, SECOND = 10, 2
+"""Of so many starts one is from nothing, first that after the first blow; the others fork a process that has read the program."""
 
 HOOK = '  {name}: {{type: webhook, url: "{url}", secret: {secret}, concurrency: {slots}{more}}}'
 
@@ -83,10 +88,12 @@ class Bot:
     config: Path
     before: Sequence[str] = ()
     """What runs the program: a tracer, say."""
-    program: Sequence[str] = ("-m", "notifier")
+    program: Sequence[str] = ()
+    """What is run instead of it."""
     environ: dict[str, str] = field(default_factory=dict)
     blows: list[Blow] = field(default_factory=list)
-    process: asyncio.subprocess.Process | None = None
+    process: asyncio.subprocess.Process | Forked | None = None
+    starts: int = 0
 
     @property
     def pid(self) -> int:
@@ -101,11 +108,17 @@ class Bot:
         return path.read_text(errors="replace") if path.exists() else ""
 
     async def start(self) -> None:
-        with self.config.with_suffix(".log").open("ab") as log:
+        """Run the program."""
+        path = self.config.with_suffix(".log")
+        self.starts += 1
+        if not (self.before or self.program or self.starts % EVERY == SECOND):
+            self.process = await Forked.start(_program, ["run", "-c", str(self.config)], path, self.environ)
+            return
+        with path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.before,
                 sys.executable,
-                *self.program,
+                *(self.program or ("-m", "notifier")),
                 "run",
                 "-c",
                 str(self.config),
@@ -145,3 +158,7 @@ class Bot:
             assert self.process is not None
             self.process.kill()
             await self.process.wait()
+
+
+def _program(arguments: list[str]) -> None:
+    cli.main(arguments)

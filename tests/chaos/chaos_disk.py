@@ -9,15 +9,16 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 from chaos_audit import Blow, Verdict
 from chaos_bot import Bot
 from chaos_gauges import free_port
-from chaos_kills import SWEEP_SPEED, small, traced
+from chaos_kills import SWEEP_SPEED, can_trace, small, traced
 from chaos_ledger import Ledger
-from chaos_world import world
+from chaos_world import PATIENCE, world
 
 from notifier.sources.faults import Faults
 from notifier.store.schema import HEAD
@@ -39,7 +40,7 @@ async def full(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]]:
         Store(f"sqlite:///{folder}/notifier.db").open().close()
         here.bot.before = traced("pwrite64", f"error=ENOSPC:when={FULL_FROM}..{FULL_TO}")
         await here.bot.start()
-        told = asyncio.create_task(here.all_told(120))
+        told = asyncio.create_task(here.all_told(PATIENCE))
         said = await _said(port, FULL, told)
         await told
         mended = await _said(port, None, None)
@@ -56,12 +57,12 @@ async def failing(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]
         here.bot.before = traced("fdatasync", f"error=EIO:when={LATER}")
         await here.bot.start()
         assert here.bot.process is not None
-        code = await asyncio.wait_for(here.bot.process.wait(), 60)
+        code = await asyncio.wait_for(here.bot.process.wait(), PATIENCE)
         here.bot.blows.append(Blow(time.monotonic(), "EIO", before=10.0))
         said = "disk I/O error" in here.bot.log
         here.bot.before = ()
         await here.bot.start()
-        await here.all_told(90)
+        await here.all_told(PATIENCE)
         return await here.verdict(), {"exit code": code, "said": said}
 
 
@@ -69,13 +70,13 @@ async def doubled(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]
     """Somebody starts the program twice: the second is refused by name, the first does not notice."""
     async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED) as here:
         await here.bot.start()
-        await here.ledger.until(1, 60)
+        await here.ledger.until(1, PATIENCE)
         second = Bot(Path(shutil.copy(here.bot.config, folder / "second.yaml")))
         began = time.monotonic()
         code = await _refused(second)
         seconds = time.monotonic() - began
         named = f"is in use by process {here.bot.pid}:" in second.log
-        await here.all_told(90)
+        await here.all_told(PATIENCE)
         return await here.verdict(slots=0), {"exit code": code, "named": named, "refused after s": round(seconds, 1)}
 
 
@@ -86,21 +87,24 @@ async def restored(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float
     """
     async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED) as here:
         await here.bot.start()
-        await here.ledger.until(5, 60)
+        await here.ledger.until(5, PATIENCE)
         await here.bot.end(signal.SIGKILL)
         _copy(folder / "notifier.db", folder / "backup.db")
         await here.bot.start()
-        await here.ledger.until(30, 60)
+        await here.ledger.until(30, PATIENCE)
         await here.bot.end(signal.SIGKILL)
         before = len({receipt.id for receipt in here.ledger.receipts})
         _copy(folder / "backup.db", folder / "notifier.db")
         await here.bot.start()
-        await here.all_told(90)
+        await here.all_told(PATIENCE)
         return await here.verdict(), {"events before": before}
 
 
 async def unusable(folder: Path, *, seed: int) -> dict[str, str]:
-    """What the program says, and with which code it ends, when it finds a file that it must not use; none may be changed."""
+    """What the program says, and with which code it ends, when it finds a file that it must not or cannot use.
+
+    None may be changed. That one can only be read is something that a tracer makes believe, since root may write to all.
+    """
     found = {}
     async with world(folder, small(seed), ledger=Ledger(), faults=Faults()) as here:
         await here.bot.start()
@@ -108,9 +112,18 @@ async def unusable(folder: Path, *, seed: int) -> dict[str, str]:
         await here.bot.leave()
         good = folder / "good.db"
         _copy(folder / "notifier.db", good)
-        for name, spoil in {"newer schema": _newer, "flipped bytes": _flipped, "no database": _nonsense}.items():
+        spoilt: dict[str, Callable[[Path], object]] = {
+            "newer schema": _newer,
+            "flipped bytes": _flipped,
+            "no database": _nonsense,
+        }
+        if can_trace():
+            spoilt["read-only"] = Path.exists
+        for name, spoil in spoilt.items():
             _copy(good, folder / "notifier.db")
             spoil(folder / "notifier.db")
+            path = ("-P", str(folder / "notifier.db"))
+            here.bot.before = (*traced("openat", "error=EROFS"), *path) if name == "read-only" else ()
             before = (folder / "notifier.db").read_bytes()
             here.bot.config.with_suffix(".log").unlink()
             code = await _refused(here.bot)
@@ -160,7 +173,7 @@ def _at(port: int) -> str:
 
 async def _said(port: int, words: str | None, until: asyncio.Task[None] | None) -> bool:
     """Whether ``/readyz`` came to say this (None: that all is well) before ``until`` was done, or within a minute."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
         while until is None or not until.done():
             try:
                 async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:

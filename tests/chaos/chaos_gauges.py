@@ -19,8 +19,10 @@ MOST_LAG = 0.25
 
 BUCKET = re.compile(r'^notifier_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
 
+# Who is started in the background by a shell ignores an interrupt, and so does what it starts.
 SLEEPER = """
-import sys, time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 late = []
 try:
     print("asleep", flush=True)
@@ -85,7 +87,7 @@ def lag_of(metrics: str, share: float = 0.99) -> float:
 async def gauged(pid: int, port: int) -> AsyncIterator[Gauges]:
     """Measure a process whose status page is at ``port``, while entered. It must still run at the end."""
     gauges = Gauges()
-    before = _schedule(pid)
+    before = schedule(pid)
     sleeper = await asyncio.create_subprocess_exec(sys.executable, "-c", SLEEPER, stdout=asyncio.subprocess.PIPE)
     assert sleeper.stdout is not None
     await sleeper.stdout.readline()
@@ -102,15 +104,20 @@ async def gauged(pid: int, port: int) -> AsyncIterator[Gauges]:
             sleeper.send_signal(2)
             said, _ = await sleeper.communicate()
     gauges.idle = float(said)
-    ran, waited = (now - then for now, then in zip(_schedule(pid), before, strict=True))
-    gauges.share = ran / (ran + waited) if ran else 1.0
+    gauges.share = share_of(pid, before)
     gauges.peak = peak_of(pid)
 
 
-def _schedule(pid: int) -> tuple[int, int]:
+def schedule(pid: int) -> tuple[int, int]:
     """Nanoseconds for which its main thread ran, and for which it could have run and had to wait (Linux: sched-stats.rst)."""
     ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
     return int(ran), int(waited)
+
+
+def share_of(pid: int, before: tuple[int, int] = (0, 0)) -> float:
+    """How much of the processor a process got when it wanted it, 0 to 1, since its `schedule` was ``before``."""
+    ran, waited = (now - then for now, then in zip(schedule(pid), before, strict=True))
+    return ran / (ran + waited) if ran else 1.0
 
 
 def peak_of(pid: int) -> float:

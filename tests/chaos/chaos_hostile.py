@@ -16,7 +16,7 @@ from chaos_bot import SLOTS, configuration
 from chaos_gauges import Gauges, free_port, gauged
 from chaos_hostile_answers import NAMES, Answer, Server, named_tasks, of_a_receiver, of_the_cloud, relayed, whole
 from chaos_ledger import SECRET, Ledger
-from chaos_world import contents, eventually, world
+from chaos_world import PATIENCE, contents, eventually, world
 
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import ClusterPlan, fleet
@@ -58,9 +58,9 @@ async def hostile(folder: Path, *, clusters: int, seed: int, rounds: int = 1) ->
             configuration(folder, wider, gate.url, hooks, http=http, more=", timeout: 2s")
             await here.bot.start()
             async with gauged(here.bot.pid, port) as gauges:
-                await here.all_told(120)
+                await here.all_told(PATIENCE)
                 await eventually(
-                    lambda: min(cloud.rounds, receiver.rounds) >= rounds and len(_named(here.ledger)) == len(NAMES), 120
+                    lambda: min(cloud.rounds, receiver.rounds) >= rounds and len(_named(here.ledger)) == len(NAMES), PATIENCE
                 )
                 shown = await _shown(port)
             await here.bot.leave()

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import math
 import socket
 import struct
 import time
@@ -46,15 +47,15 @@ class Ledger:
     Attributes:
         failing: The share of messages that get a 503 before they are noted.
         resetting: The share that is noted and then not answered: the connection is reset.
-        throttling: The share that gets a 429.
         down: While it returns True, everything is refused.
+        patience: While it returns more than 0, everything is answered with a 429 that asks for so many seconds of patience.
         any_time: Signatures are good whenever they were made; others are refused after five minutes.
     """
 
     failing: float = 0.0
     resetting: float = 0.0
-    throttling: float = 0.0
     down: Callable[[], bool] = lambda: False
+    patience: Callable[[], float] = lambda: 0.0
     any_time: bool = False
     seed: int = 1
     receipts: list[Receipt] = field(default_factory=list)
@@ -88,20 +89,21 @@ class Ledger:
         if self.down() or fate < self.failing:
             self.refused += 1
             return web.Response(status=503)
-        if fate < self.failing + self.throttling:
+        if (seconds := self.patience()) > 0:
             self.refused += 1
-            return web.Response(status=429, headers={"Retry-After": "1"})
+            return web.Response(status=429, headers={"Retry-After": str(math.ceil(seconds))})
         self._verify(body, request.headers)
         event = json.loads(body)
         assert request.headers["webhook-id"] == event["id"]
         data = event["data"]
-        thread = data["cluster"]["id"] if data["task"] is None else f"{data['cluster']['id']}/{data['task']['id']}"
+        of = data["sink"] and data["sink"]["name"], data["task"] and data["task"]["id"]
+        thread = "/".join([data["cluster"]["id"], *filter(None, of)])
         digest, late = hashlib.sha256(body).hexdigest(), time.time() - datetime.fromisoformat(data["observed_at"]).timestamp()
         receipt = Receipt(time.monotonic(), event["id"], thread, data["sequence"], digest, data, late=late)
         async with self._more:
             self.receipts.append(receipt)
             self._more.notify_all()
-        if fate < self.failing + self.throttling + self.resetting and request.transport is not None:
+        if fate < self.failing + self.resetting and request.transport is not None:
             receipt.answered = False
             connection = request.transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

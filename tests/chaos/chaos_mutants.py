@@ -165,6 +165,21 @@ class Unfit(Exception):
     """A mutant that no longer fits the sources, or tests that fail without it."""
 
 
+def changed(mutant: Mutant) -> dict[str, str]:
+    """The files that it changes, as they are then.
+
+    Raises:
+        Unfit: A text of it is not in the sources exactly once.
+    """
+    found: dict[str, str] = {}
+    for file, old, new in mutant.changes:
+        source = found.get(file) or (ROOT / "notifier" / file).read_text()
+        if source.count(old) != 1:
+            raise Unfit(f"{mutant.name}: {file} does not hold its text exactly once")
+        found[file] = source.replace(old, new)
+    return found
+
+
 def caught(mutant: Mutant, folder: Path, *, surely: bool = False) -> str | None:
     """The test that caught it; None if it survived.
 
@@ -177,12 +192,8 @@ def caught(mutant: Mutant, folder: Path, *, surely: bool = False) -> str | None:
     shutil.copytree(ROOT / "notifier", here / "notifier", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("tests", "pyproject.toml", "config", "README.md"):
         (here / name).symlink_to(ROOT / name)
-    for file, old, new in mutant.changes:
-        path = here / "notifier" / file
-        source = path.read_text()
-        if source.count(old) != 1:
-            raise Unfit(f"{mutant.name}: {file} does not hold its text exactly once")
-        path.write_text(source.replace(old, new))
+    for file, source in changed(mutant).items():
+        (here / "notifier" / file).write_text(source)
     try:
         run = _tested(here, mutant.tests)
     except subprocess.TimeoutExpired:

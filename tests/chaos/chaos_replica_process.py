@@ -10,8 +10,8 @@ import time_machine
 from notifier import app
 
 
-def main() -> None:
-    config, lease, ahead = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+def main(arguments: list[str]) -> None:
+    config, lease, ahead = Path(arguments[0]), float(arguments[1]), float(arguments[2])
     if not ahead:
         asyncio.run(app.run(config, lease=lease))
         return
@@ -19,4 +19,5 @@ def main() -> None:
         asyncio.run(app.run(config, lease=lease))
 
 
-main()
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -6,28 +6,34 @@ crashes under them.
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import chaos_replica_process
 import psycopg
-from chaos_audit import Blow, Verdict, Wanting, audit
-from chaos_bot import SLOTS, Bot, configuration
-from chaos_ledger import Ledger
+from chaos_audit import Blow, Verdict, Wanting, audit, unexplained
+from chaos_bot import EVERY, SECOND, SLOTS, Bot, configuration
+from chaos_forked import Forked
+from chaos_ledger import Ledger, Receipt
 from chaos_proxy import Proxy
-from chaos_world import MIX, SPEED, everything
+from chaos_world import MIX, PATIENCE, SPEED, everything
 
 sys.path.append(str(Path(__file__).parent.parent / "store"))
 import store_postgres
 
 from notifier.domain.model import Event
+from notifier.engine.sending import LONGEST_SEND
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import Scenario, fleet
 from notifier.sources.simulator import Simulator
@@ -40,11 +46,35 @@ LEASE = 4.0
 CALM_LEASE = 9.0
 """Where nobody is struck, a machine that is too slow for a send must not look like a fault."""
 
-PROCESS = Path(__file__).with_name("chaos_replica_process.py")
-
 ORPHANS = """WITH living AS (SELECT name FROM replica WHERE lease_until > extract(epoch FROM clock_timestamp()))
 SELECT key FROM watch WHERE owner NOT IN (SELECT name FROM living) AND EXISTS (SELECT 1 FROM living)"""
 """Clusters that are nobody's although somebody is there to take them."""
+
+
+NEAR = 15.0
+"""Seconds around a repeat in which what happened may be its cause."""
+
+TRIES = """SELECT owed.id, owed.attempts, tried.number, tried.ended_at, tried.outcome, tried.detail
+FROM delivery AS owed LEFT JOIN attempt AS tried ON tried.delivery = owed.id WHERE owed.event = %s ORDER BY number"""
+
+
+FENCED = re.compile(r'"action": "fenced", "what": "delivery", "subject": "([^"]+)"')
+"""How a replica says that another had taken a delivery over before its outcome could be written."""
+
+
+def let_go(receipts: Iterable[Receipt], fenced: AbstractSet[str], lease: float) -> None:
+    """Note what was told again since the lease was over before the outcome was written, as if its answer had not been given.
+
+    A busy machine lets a replica stand still for longer than a lease of seconds, without a blow; the replica says that it was
+    fenced, afterwards. A lane that was given away before the lease was over is no such case: a send begins with the claim and
+    takes at most its share of the lease.
+    """
+    last: dict[str, Receipt] = {}
+    for receipt in receipts:
+        before = last.get(receipt.id)
+        if before is not None and receipt.id in fenced and receipt.at - before.at >= (1 - LONGEST_SEND) * lease:
+            before.answered = False
+        last[receipt.id] = receipt
 
 
 @dataclass
@@ -57,17 +87,14 @@ class Replica(Bot):
 
     async def start(self) -> None:  # type: ignore[explicit-override]  # Python 3.12 has it
         """Start the program with a short lease."""
-        with self.config.with_suffix(".log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(PROCESS),
-                str(self.config),
-                str(LEASE),
-                str(self.ahead),
-                stdout=log,
-                stderr=log,
-                env=os.environ,
-            )
+        path, arguments = self.config.with_suffix(".log"), [str(self.config), str(self.lease), str(self.ahead)]
+        self.starts += 1
+        if self.starts % EVERY != SECOND:
+            self.process = await Forked.start(chaos_replica_process.main, arguments, path, self.environ)
+            return
+        command = (sys.executable, chaos_replica_process.__file__, *arguments)
+        with path.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=os.environ)
 
     def send(self, number: signal.Signals) -> None:  # type: ignore[explicit-override]  # likewise
         """Strike; what was received may wait to be recorded for as long as the lease lasts."""
@@ -103,9 +130,12 @@ class Group:
     draw: Random
     cuts: int = 0
     """How many COMMITs are still to be cut."""
+    cut_at: list[float] = field(default_factory=list)
     blows: list[Blow] = field(default_factory=list)
     replicas: list[Replica] = field(default_factory=list)
     began: float | None = None
+    repeats: list[str] = field(default_factory=list)
+    """What is known of each repeat that nothing explains."""
     longest_orphan: float = 0.0
     """Seconds for which any cluster was nobody's, while there was somebody to take it."""
 
@@ -128,7 +158,7 @@ class Group:
 
     async def begin(self) -> None:
         """Have the story begin once every cluster has been looked at."""
-        async with _reading(self.database.url) as store, asyncio.timeout(60):
+        async with _reading(self.database.url) as store, asyncio.timeout(PATIENCE):
             while len(await store.transact(lambda tx: tx.clusters())) < len(self.scenario.clusters):  # noqa: ASYNC110 - only asking tells
                 await asyncio.sleep(0.05)
         self.began = time.monotonic()
@@ -183,7 +213,27 @@ class Group:
         late = await asyncio.to_thread(_answers_too_late, self.database.url)
         for receipt in self.ledger.receipts:
             receipt.answered = receipt.answered and receipt.id not in late
+        fenced = {each for replica in self.replicas for each in FENCED.findall(replica.log)}
+        of = {row.id: row.event for row in stored[1]}
+        let_go(self.ledger.receipts, {of[each] for each in fenced if each in of}, self.replicas[0].lease)
+        await asyncio.to_thread(self._tell_of_repeats)
         return audit(self.scenario, self.ledger.receipts, self.blows, slots=slots, stored=stored)
+
+    def _tell_of_repeats(self) -> None:
+        """Keep all that is known of each repeat that nothing explains: who would find its cause needs it."""
+        for before, again in unexplained(self.ledger.receipts, self.blows):
+            struck = [*((blow.at, blow.what) for blow in self.blows), *((at, "COMMIT cut") for at in self.cut_at)]
+            near = sorted((round(at - before.at, 2), what) for at, what in struck if abs(at - before.at) < NEAR)
+            with psycopg.connect(self.database.url) as connection:
+                tries = connection.execute(TRIES, [again.id]).fetchall()
+            log = [
+                f"{replica.config.parent.name}: {line}"
+                for replica in self.replicas
+                for line in replica.log.splitlines()
+                if again.id in line or any(delivery in line for delivery, *_ in tries)
+            ]
+            after = round(again.at - before.at, 2)
+            self.repeats.append(f"{again.id} again after {after} s; blows {near}; tries {tries}; log {log}")
 
     async def clear(self) -> None:
         """Nothing may outlive the run."""
@@ -255,6 +305,7 @@ async def group(
         if not here[0].cuts:
             return False
         here[0].cuts -= 1
+        here[0].cut_at.append(time.monotonic())
         return True
 
     with database() as server:
@@ -289,7 +340,7 @@ async def storm(
     seed: int,
     window: float = 600.0,
     pace: float = 1.0,
-) -> tuple[Verdict, dict[str, float]]:
+) -> tuple[Verdict, dict[str, Any]]:
     """Three replicas, each blow on one of them at a time or on the database under all, in random order."""
     async with group(folder, calm(clusters, seed, window, pace), seed=seed) as here:
         await asyncio.gather(*(here.add() for _ in range(3)))
@@ -310,13 +361,14 @@ async def storm(
             await asyncio.sleep(here.draw.uniform(0.1, 0.6))
         await asyncio.gather(*asleep)
         await _revive(here)
-        await everything(here.scenario, here.ledger, 180)
+        await everything(here.scenario, here.ledger, PATIENCE)
         orphans.cancel()
         verdict = await here.verdict()
         notes = {
             **{f"{blow}s": float(count) for blow, count in done.items()},
             "commits cut": float(here.proxy.cuts),
             "longest nobody's s": round(here.longest_orphan, 1),
+            **({"unexplained": here.repeats} if here.repeats else {}),
         }
     return verdict, notes
 
@@ -351,7 +403,7 @@ async def _wake(zombie: Replica) -> None:
 
 async def tide(
     folder: Path, *, most: int, clusters: int, seed: int, pace: float = 1.0, active: str = "1s", idle: str = "2s"
-) -> tuple[Verdict, dict[str, float]]:
+) -> tuple[Verdict, dict[str, Any]]:
     """One replica, then more and more, then one again, each with a clock of its own that is up to an hour off, during a flood."""
     off = (0.0, 3600.0, -3600.0, 1800.0, -900.0)
     evens = []
@@ -363,14 +415,14 @@ async def tide(
             await here.add(off[number % len(off)], CALM_LEASE, active, idle)
             if here.began is None:
                 await here.begin()
-            evens.append(await here.even(number + 1, 120))
+            evens.append(await here.even(number + 1, PATIENCE))
             orphans = orphans or asyncio.create_task(here.watch_orphans())
         for replica in here.replicas[1:]:
             assert await replica.end(signal.SIGTERM) == 0, replica.log[-4000:]
         # Its blow explains nothing: whoever ends cleanly repeats nothing.
         here.blows.clear()
-        evens.append(await here.even(1, 120))
-        await everything(here.scenario, here.ledger, 180)
+        evens.append(await here.even(1, PATIENCE))
+        await everything(here.scenario, here.ledger, PATIENCE)
         assert orphans is not None
         orphans.cancel()
         lates = [_late(receipt.at, receipt.event["observed_at"]) for receipt in here.ledger.receipts]
@@ -381,6 +433,7 @@ async def tide(
         "longest nobody's s": round(here.longest_orphan, 1),
         "earliest s": round(min(lates), 1),
         "latest s": round(max(lates), 1),
+        **({"unexplained": here.repeats} if here.repeats else {}),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos_audit import Verdict, Wanting
 from chaos_gauges import free_port, gauged
 from chaos_ledger import Ledger
-from chaos_world import World, world
+from chaos_world import PATIENCE, World, world
 
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import fleet
@@ -34,14 +34,14 @@ async def stalled(folder: Path, *, clusters: int, seed: int) -> tuple[Verdict, d
     scenario = fleet(clusters, seed=seed, window=600.0)
     async with world(folder, scenario, ledger=Ledger(), faults=Faults(), speed=SPEED, http=http) as here:
         await here.bot.start()
-        await here.ledger.until(3, 60)
+        await here.ledger.until(3, PATIENCE)
         async with gauged(here.bot.pid, port) as gauges:
             here.bot.send(signal.SIGSTOP)
             await asyncio.sleep(STALL)
             here.bot.send(signal.SIGCONT)
             asked = len(here.cloud.requests)
             await here.ledger.until(len(here.ledger.receipts) + 1, LATEST)
-        await here.all_told(120)
+        await here.all_told(PATIENCE)
         return await here.verdict(), {"polls after": len(here.cloud.requests) - asked, "lag seen s": gauges.worst}
 
 
@@ -58,11 +58,11 @@ async def stepped(
         wanting = Wanting(scenario)
         for step in steps:
             if wanting.after(here.ledger.receipts):
-                await here.ledger.until(len(here.ledger.receipts) + 1, 60)
+                await here.ledger.until(len(here.ledger.receipts) + 1, PATIENCE)
             clock.write_text(str(step))
             os.kill(here.bot.pid, signal.SIGUSR1)
             fewest = min(fewest, await _asked(here, between) / between)
-        await here.all_told(120)
+        await here.all_told(PATIENCE)
         latest = max(after - before for before, after in pairwise(receipt.at for receipt in here.ledger.receipts))
         notes = {"steps": len(steps), "fewest polls a second": round(fewest, 1), "longest silence s": round(latest, 1)}
         return await here.verdict(slots=0, clock_is_set=True), notes

@@ -21,6 +21,9 @@ from notifier.store.store import Store
 
 SPEED = 150.0
 
+PATIENCE = 300.0
+"""Seconds after which what comes anyway will not come any more, however busy the machine is."""
+
 # Refused keys and throttling rest the whole project for a minute or more, so they have tests of their own.
 MIX: dict[Fault, float] = {fault: 1.0 for fault in Fault if fault not in {Fault.UNAUTHORIZED, Fault.THROTTLED}}
 
@@ -54,14 +57,21 @@ class World:
 
     async def looked_at(self) -> None:
         """Wait until the story begins, which is when every cluster was looked at."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             await self.opening
+
+    async def more(self, wanting: Wanting) -> bool:
+        """Wait for the next message; False if everything owed was received, so that there is nothing left to interrupt."""
+        if not wanting.after(self.ledger.receipts):
+            return False
+        await self.ledger.until(len(self.ledger.receipts) + 1, PATIENCE)
+        return True
 
     async def all_told(self, timeout: float) -> None:
         """Wait until everything owed was received."""
         await everything(self.scenario, self.ledger, timeout)
 
-    async def verdict(self, *, slots: int = SLOTS, excused: int = 0, clock_is_set: bool = False) -> Verdict:
+    async def verdict(self, *, slots: int = SLOTS, clock_is_set: bool = False) -> Verdict:
         """End the program and have everything audited."""
         await self.bot.leave()
         stored = await contents(self.folder / "notifier.db")
@@ -71,7 +81,6 @@ class World:
             self.bot.blows,
             slots=slots,
             stored=stored,
-            excused=excused,
             clock_is_set=clock_is_set,
         )
 
@@ -84,11 +93,19 @@ async def eventually(holds: Callable[[], bool], timeout: float) -> None:
 
 
 async def everything(scenario: Scenario, ledger: Ledger, timeout: float) -> None:
-    """Wait until a receiver has heard everything that is owed."""
+    """Wait until a receiver has heard everything that is owed; nothing for ``timeout`` seconds means that no more will come.
+
+    Raises:
+        AssertionError: No more comes, and something is missing.
+    """
     wanting = Wanting(scenario)
-    async with asyncio.timeout(timeout):
-        while wanting.after(ledger.receipts):
+    while left := wanting.after(ledger.receipts):
+        try:
             await ledger.until(len(ledger.receipts) + 1, timeout)
+        except TimeoutError:
+            raise AssertionError(
+                f"{left} are still owed after {timeout:.0f} s of silence: {sorted(map(str, wanting.open))[:5]}"
+            ) from None
 
 
 async def contents(path: Path) -> tuple[Sequence[Event], Sequence[DeliveryRow]]:
