@@ -38,7 +38,7 @@ def build_sink(entry: SinkEntry, surroundings: Surroundings) -> Sink:
 
 def alone(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
     """A sink with no program around it, to be tried or asked."""
-    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, spoken(entry), page))
+    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, spoken(entry), page, report=entry.report))
 
 
 def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
@@ -81,7 +81,15 @@ class Building:
         """The outlet of a sink, which is open as long as this is entered."""
         words = spoken(entry)
         around = Surroundings(
-            entry.name, self._session, entry.timeout, words, self._page, self._paces, self._desk, self._store.now
+            name=entry.name,
+            session=self._session,
+            timeout=entry.timeout,
+            words=words,
+            page=self._page,
+            paces=self._paces,
+            desk=self._desk,
+            clock=self._store.now,
+            report=entry.report,
         )
         async with build_sink(entry, around) as sink:
             if isinstance(sink, Listening):

@@ -28,6 +28,7 @@ from notifier.sinks.slack_calls import Calls, MessageGone
 from notifier.sinks.slack_card import Card
 from notifier.sinks.slack_channel import RATE, CannotLook, Channel, Forms
 from notifier.sinks.slack_files import share
+from notifier.sinks.slack_scopes import lacking, unseen
 from notifier.sinks.slack_socket import Socket, together
 from notifier.sinks.slack_talk import Talk
 
@@ -62,15 +63,6 @@ LEAST_OF_BOARD = 5.0
 
 REDRAWS = 3
 """How often a card is drawn again because its task moved on meanwhile; its next edit is due then anyway."""
-
-SCOPES: Mapping[str, str] = {
-    "chat:write": "to post and to edit",
-    "channels:history": "to find out whether a message got through before posting it again, in public channels",
-    "groups:history": "the same in private channels",
-}
-COMMANDS: Mapping[str, str] = {"commands": "for the slash command"}
-FILES: Mapping[str, str] = {"files:write": "to bring reports along"}
-"""Not asked for by `Sink.check`: a sink does not know whether it will be given reports, and a message arrives without."""
 
 
 def _secret_url(value: SecretStr) -> SecretStr:
@@ -133,6 +125,7 @@ class Sink:
         self._session = surroundings.session
         self._desk = surroundings.desk
         self._name = surroundings.name
+        self._report = surroundings.report
         interactive = settings.app_token is not None and surroundings.desk is not None
         self._card = Card(surroundings.words, surroundings.page, listens=interactive)
         self._calls: Calls | None = None
@@ -164,18 +157,17 @@ class Sink:
         """What the tokens lack and whether the channel can be reached, in words."""
         if self._calls is None or self._channel is None:
             return []
-        wanted = SCOPES if self._settings.app_token is None else {**SCOPES, **COMMANDS}
+        channel, interactive = self._settings.channel or "", self._settings.app_token is not None
         try:
             held = await self._calls.scopes()
         except DeliveryError as error:
             return [error.detail]
-        problems = [f"the scope {scope} is missing: {use}" for scope, use in wanted.items() if scope not in held]
+        problems = [*lacking(held, app_token=interactive, report=self._report)]
         try:
             await self._channel.probe()
         except DeliveryError as error:
-            if not problems:  # Without a history scope it cannot be told.
-                where = f"channel {self._settings.channel}"
-                problems.append(f"{where}: {error.detail}; give the channel's id and invite the bot to it")
+            scopes = unseen(channel, held) if error.reason is DeliveryReason.REFUSED else ()
+            problems += scopes or [f"channel {channel}: {error.detail}; give the channel's id and invite the bot to it"]
         if self._settings.app_token is not None:
             try:
                 await Socket(self._speaking_as(self._settings.app_token), self._session).address()

@@ -90,6 +90,8 @@ class Slack:
     messages: list[Posted] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     url: str = ""
+    private: frozenset[str] = frozenset()
+    """Channels, by id, that are not public."""
     native: bool = True
     """Whether the workspace takes plans."""
     limits: Limits | None = None
@@ -133,11 +135,19 @@ class Slack:
         if fate is not None and fate != "reset after":
             status = 503 if fate == "service_unavailable" else 200
             return web.json_response({"ok": False, "error": fate}, status=status)
-        answer = self.answer(method, arguments)
+        answer = self.forbidden(method, arguments) or self.answer(method, arguments)
         self.heard.set()
         if fate == "reset after":
             return self.reset(request)
         return web.json_response(answer, headers={"x-oauth-scopes": self.scopes})
+
+    def forbidden(self, method: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """What Slack says where the token lacks the method's scope."""
+        history = "groups:history" if arguments.get("channel") in self.private else "channels:history"
+        needed = {"chat": "chat:write", "conversations": history, "files": "files:write"}.get(method.partition(".")[0])
+        if needed is None or needed in self.scopes.split(","):
+            return None
+        return {"ok": False, "error": "missing_scope", "needed": needed, "provided": self.scopes}
 
     def answer(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if method == "auth.test":
