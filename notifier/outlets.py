@@ -17,6 +17,7 @@ from notifier.engine.fallback import Fallback
 from notifier.engine.listeners import Listeners
 from notifier.engine.reports import Reports
 from notifier.engine.sending import LEASE, OutletSettings
+from notifier.engine.turns import StoreTurns
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
 from notifier.sinks.pace import Paces
@@ -73,7 +74,8 @@ class Building:
         self._owner = owner
         self._lease = lease
         self._page = page_of(settings)
-        self._paces = Paces()
+        # One process takes its turns in memory; replicas take them in the store.
+        self._paces = Paces(None if store.alone else StoreTurns(store))
         self._desk = StoreDesk(store)
 
     @asynccontextmanager

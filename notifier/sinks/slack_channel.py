@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.sinks.pace import Pace
 from notifier.sinks.slack_blocks import Block
 from notifier.sinks.slack_calls import Calls
@@ -14,6 +14,9 @@ RATE = 0.7
 
 POST_GAP = 1.05
 """Seconds between two posts to one channel, of which Slack takes about one a second."""
+
+LONGEST_QUEUE = 4.0
+"""Seconds that a post waits for its turn in the channel: well within what a send may take, or it would seem to have got lost."""
 
 LOOKED_AT, PAGES = 100, 3
 """Messages of a page, and pages, that are looked through for one that may have got through already."""
@@ -46,10 +49,14 @@ class Channel:
         """Post a message; its ``ts``.
 
         Raises:
-            DeliveryError: It was not confirmed.
+            DeliveryError: It was not confirmed, or the channel's next turn is far off.
             MessageGone: The message that it answers is gone.
         """
-        await asyncio.sleep(self._posts.take(POST_GAP))
+        wait = await self._posts.take(POST_GAP, within=LONGEST_QUEUE)
+        if wait > LONGEST_QUEUE:
+            detail = f"others post to this channel for the next {wait:.0f} s"
+            raise DeliveryError(Outcome.RETRY, DeliveryReason.THROTTLED, detail, scope=Scope.SINK, retry_after=wait)
+        await asyncio.sleep(wait)
         answer = await self._blocked("chat.postMessage", forms, text=text, metadata=metadata, **QUIET, **more)
         ts = answer.get("ts")
         if not isinstance(ts, str) or not ts:
@@ -66,7 +73,7 @@ class Channel:
             MessageGone: There is no such message any more.
         """
         if extra:
-            self._pace.take(1 / RATE)
+            await self._pace.take(1 / RATE)
         said = {} if metadata is None else {"metadata": metadata}
         await self._blocked("chat.update", forms, ts=ts, text=text, **said, **more)
 
@@ -120,10 +127,12 @@ class Channel:
                 answer = await self._calls.call(method, blocks=form, **arguments)
             except DeliveryError as error:
                 if error.reason is DeliveryReason.THROTTLED and method == "chat.update":
-                    self._pace.take(error.retry_after or 0.0)  # It is said of the workspace, so the other channels wait too.
+                    await self._pace.take(
+                        error.retry_after or 0.0
+                    )  # It is said of the workspace, so the other channels wait too.
                 if error.reason not in {DeliveryReason.INVALID, DeliveryReason.TOO_LARGE}:
                     raise
-                self._pace.take(1 / RATE)  # The engine has counted one call.
+                await self._pace.take(1 / RATE)  # The engine has counted one call.
             else:
                 # Only the plainer form has shown that it was the native one that the workspace does not take.
                 self.native = self.native and number == 0

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 STRIDE = 10_000
@@ -144,11 +144,20 @@ sink = Table(
     Column("paused_until", Double),
     Column("reason", String),
     Column("detail", Text),
+    # Of releases before there was `turn`, which may be at work beside this one.
     Column("next_send", Double, nullable=False, server_default="0"),
     Column("failing_since", Double),
     Column("failing_told", Boolean, nullable=False, server_default=false()),
     Column("sequence", Integer, nullable=False, server_default="0"),
 )
+
+turn = Table(
+    "turn",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("next_at", Double, nullable=False),
+)
+"""When a receiver may be told something next, by whichever sink and replica. ``key``: a sink's name, or what a pace goes by."""
 
 silence = Table(
     "silence",
