@@ -5,6 +5,7 @@ have got through is posted again, it is looked for by its metadata. Where it can
 posted again and says so. Through an incoming webhook, which can neither edit nor look: at least once.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -28,6 +29,7 @@ from notifier.sinks.slack_calls import Calls, MessageGone
 from notifier.sinks.slack_card import Card
 from notifier.sinks.slack_channel import RATE, CannotLook, Channel, Forms
 from notifier.sinks.slack_files import share
+from notifier.sinks.slack_modal import View
 from notifier.sinks.slack_scopes import lacking, unseen
 from notifier.sinks.slack_socket import Socket, together
 from notifier.sinks.slack_talk import Talk
@@ -60,6 +62,9 @@ MOST_BETWEEN = 600.0
 
 LEAST_OF_BOARD = 5.0
 """Seconds between two looks at what the board should say."""
+
+TRIGGERED = 3.0
+"""Seconds within which a press opens a window; after that its trigger has expired (docs.slack.dev, modals)."""
 
 REDRAWS = 3
 """How often a card is drawn again because its task moved on meanwhile; its next edit is due then anyway."""
@@ -192,6 +197,19 @@ class Sink:
     async def whisper(self, channel: str, user: str, text: str) -> None:
         """See `Voice`."""
         await _there(self._channel).whisper(channel, user, text)
+
+    async def open(self, trigger: str, view: View) -> str | None:
+        """See `Voice`."""
+        try:
+            async with asyncio.timeout(TRIGGERED):
+                return await _there(self._channel).open(trigger, view)
+        except (DeliveryError, TimeoutError):
+            return None
+
+    async def fill(self, window: str, view: View) -> None:
+        """See `Voice`."""
+        with suppress(MessageGone):  # Whoever has closed it does not want to know any more.
+            await _there(self._channel).fill(window, view)
 
     async def redraw(self, event: Event, channel: str, ts: str) -> None:
         """See `Voice`: with the newest state, even if that changes while we draw."""

@@ -81,6 +81,16 @@ class Channel:
         """Say something that only one person sees. Raises `DeliveryError`."""
         await self._calls.call("chat.postEphemeral", channel=channel, user=user, text=text, **QUIET)
 
+    async def open(self, trigger: str, view: Mapping[str, Any]) -> str | None:
+        """Open a window for whoever has just pressed or commanded; its id. Raises `DeliveryError`."""
+        answer = (await self._calls.call("views.open", trigger_id=trigger, view=view)).get("view")
+        found = answer.get("id") if isinstance(answer, dict) else None
+        return found if isinstance(found, str) and found else None
+
+    async def fill(self, window: str, view: Mapping[str, Any]) -> None:
+        """Change what a window shows. Raises `DeliveryError`, or `MessageGone` where it was closed."""
+        await self._calls.call("views.update", view_id=window, view=view)
+
     async def find(self, delivery: str, thread: str | None = None, after: str | None = None) -> str | None:
         """The ``ts`` of a message of the channel, or of a thread, by the delivery in its metadata; None: it is not there.
 

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from block_limits import problems
+from fake_windows import Windows
 
 from notifier.sinks.pace import Pace, Paces
 
@@ -103,6 +104,7 @@ class Slack:
     """Messages of a page, whatever is asked for."""
     whispers: list[tuple[str, str]] = field(default_factory=list)
     """Who was told what, so that nobody else saw it."""
+    windows: Windows = field(default_factory=Windows)
     wires: list[web.WebSocketResponse] = field(default_factory=list)
     acks: dict[str, "asyncio.Future[dict[str, Any]]"] = field(default_factory=dict)
     heard: "asyncio.Event" = field(default_factory=asyncio.Event)
@@ -158,6 +160,8 @@ class Slack:
             return {"ok": True, "team": "T1", "user": "notifier"}
         if method == "apps.connections.open":
             return {"ok": True, "url": self.url.replace("http://", "ws://").replace("/api/", "/socket?ticket=canary-ticket")}
+        if method in {"views.open", "views.update"}:
+            return self.windows.answer(method, arguments)
         if arguments.get("channel") not in {CHANNEL, OTHER}:
             return {"ok": False, "error": "channel_not_found"}
         if method == "chat.postEphemeral":
@@ -221,7 +225,7 @@ class Slack:
         self.heard.set()
         return wire
 
-    async def until(self, holds: Callable[[], bool], within: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = 20.0) -> None:
         """Wait for something that comes of a call or of a connection."""
         async with asyncio.timeout(within):
             while not holds():
@@ -232,8 +236,8 @@ class Slack:
         """Wait until an app listens."""
         await self.until(lambda: bool(self.wires))
 
-    async def envelope(self, kind: str, payload: dict[str, Any], within: float = 3.0) -> dict[str, Any]:
-        """Say something to the app; what it answers, which Slack waits three seconds for."""
+    async def envelope(self, kind: str, payload: dict[str, Any], within: float = 20.0) -> dict[str, Any]:
+        """Say something to the app; what it answers. Slack waits three seconds for it, a busy machine may take longer."""
         await self.connected()
         self.envelopes += 1
         name = f"envelope-{self.envelopes}"
@@ -248,6 +252,7 @@ class Slack:
         value = next((each["value"] for each in row if each.get("action_id") == action), "")
         payload = {
             "type": "block_actions",
+            "trigger_id": self.windows.trigger(),
             "user": {"id": "U1", "username": user, "name": user},
             "channel": {"id": root.channel},
             "container": {"type": "message", "message_ts": root.ts, "channel_id": root.channel},
@@ -258,6 +263,7 @@ class Slack:
     async def command(self, text: str, user: str = "lin") -> str:
         """Somebody gives the slash command; what they read."""
         payload = {"command": "/css", "text": text, "user_id": "U1", "user_name": user, "channel_id": CHANNEL}
+        payload["trigger_id"] = self.windows.trigger()
         answer = await self.envelope("slash_commands", payload)
         assert answer["payload"]["response_type"] == "ephemeral"
         return str(answer["payload"]["text"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from block_limits import problems, texts
 from fake_slack import APP_TOKEN, CHANNEL, TOKEN, Posted, Slack, Unhurried, slack
+from fake_windows import view_problems
 
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason
@@ -24,7 +26,7 @@ from notifier.domain.silences import Silence
 from notifier.engine.desk import StoreDesk
 from notifier.outbound import open_session
 from notifier.sinks.contract import Listening, Surroundings
-from notifier.sinks.desk import DeskClosed
+from notifier.sinks.desk import DeskClosed, Fate
 from notifier.sinks.slack import Settings, Sink
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -78,6 +80,12 @@ class World:
     async def whispered(self) -> str:
         await self.workspace.until(lambda: bool(self.workspace.whispers))
         return self.workspace.whispers[-1][1]
+
+    async def explained(self) -> str:
+        """What the window says once it is filled."""
+        windows = self.workspace.windows
+        await self.workspace.until(lambda: len(windows.shown) > 1)
+        return "\n".join(texts(windows.shown[-1]["blocks"]))
 
     async def silences(self) -> list[Silence]:
         return await self.store.transact(lambda tx: tx.silences(datetime.now(UTC).timestamp()))
@@ -160,16 +168,110 @@ async def test_the_card_that_is_drawn_after_a_press_shows_the_newest_state() -> 
         assert "disk full" in await here.until("muted by lin")
 
 
-async def test_explain_is_answered_to_the_one_who_asked() -> None:
+async def test_explain_opens_a_window_over_the_card_for_the_one_who_asked() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
+        *before, failed = await here.happens(RUNNING, replace(FAILED, fail_message=f"disk full {'x' * 2000} at the end"))
+        root = await here.told(failed)
+        await workspace.press("explain", root)
+        said = await here.explained()
+        first, last = workspace.windows.shown
+        assert "Looking it up" in str(first)
+        assert first["id"] == last["id"]
+        assert "*search* Upgrade FAILED (0 of 2 nodes, 0%): disk full" in said
+        assert "at the end" in said, "the cloud's own words in full"
+        assert "• team: still to be told, tries so far: 0" in said
+        course = said.partition("*What has happened*\n")[2].splitlines()
+        assert len(course) == len(before) + 1
+        assert "Upgrade FAILED" in course[-1]
+        assert workspace.whispers == []
+        assert root.edits == 0
+
+
+@pytest.mark.parametrize("lasts", [0.0, 3.0], ids=["expired", "used already"])
+async def test_where_no_window_opens_any_more_explain_is_answered_in_the_channel(lasts: float) -> None:
     async with slack() as workspace, world(None, workspace) as here:
         *_, failed = await here.happens(RUNNING, FAILED)
         root = await here.told(failed)
-        await workspace.press("explain", root)
+        workspace.windows.lasts = lasts
+        trigger = workspace.windows.trigger()
+        workspace.windows.used.add(trigger)
+        await workspace.press("explain", root, trigger_id=trigger)
         said = await here.whispered()
         assert workspace.whispers[0][0] == "U1"
         assert "*search* Upgrade FAILED (0 of 2 nodes, 0%): disk full" in said
         assert "• team: still to be told, tries so far: 0" in said
-        assert root.edits == 0
+        assert workspace.windows.shown == []
+
+
+async def test_a_window_that_slack_hangs_over_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.sinks.slack.TRIGGERED", 0.05)
+    async with slack(lambda method, _: "hang" if method == "views.open" else None) as workspace, world(None, workspace) as here:
+        *_, failed = await here.happens(RUNNING, FAILED)
+        await workspace.press("explain", await here.told(failed))
+        assert "disk full" in await here.whispered()
+
+
+async def test_a_window_that_cannot_be_filled_is_answered_in_the_channel() -> None:
+    async with (
+        slack(lambda method, _: "internal_error" if method == "views.update" else None) as workspace,
+        world(None, workspace) as here,
+    ):
+        *_, failed = await here.happens(RUNNING, FAILED)
+        await workspace.press("explain", await here.told(failed))
+        assert "disk full" in await here.whispered()
+
+
+async def test_who_closes_the_window_at_once_is_left_in_peace() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
+
+        def fault(method: str, _: dict[str, Any]) -> None:
+            if method == "views.update":
+                workspace.windows.close()
+
+        *_, failed = await here.happens(RUNNING, FAILED)
+        root = await here.told(failed)
+        workspace.fault = fault
+        await workspace.press("explain", root)
+        await workspace.press("mute", root)
+        await here.until("muted by lin")
+        assert workspace.whispers == []
+        assert len(workspace.windows.shown) == 1
+
+
+async def test_a_long_story_is_cut_into_what_a_window_takes_and_a_long_answer_opens_one() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
+        names = tuple(f"{'*_`<!channel>' * 9}\u202e 💥 {number}" for number in range(60))
+        node = Task("t1", "RUNNING", 1, names, (), (names[0],), names[0], (Stage(0, "💥" * 900, "RUNNING"),))
+        steps = [replace(node, completed=names[:done], in_flight=names[done : done + 1]) for done in range(60)]
+        failed = replace(node, completed=names[:59], status="FAILED", fail_message="<@U1> 💥" * 2000)
+        *_, event = await here.happens(*steps, failed)
+        root = await here.told(event)
+        await workspace.press("explain", root)
+        assert "&lt;!channel&gt;" in await here.explained()
+        assert "upgrade" in (await workspace.command("explain search")).lower()
+
+        async def fates(_: Event) -> list[Fate]:
+            return [Fate(f"sink {number} {'<' * 50}", "dead", None, 3, "💥" * 900) for number in range(100)]
+
+        assert here.sink._desk is not None
+        here.sink._desk.fates = fates  # type: ignore[assignment]  # a hundred sinks would be a long test
+        assert await workspace.command("explain search") == "See the window."
+        assert "sink 99" in "".join(texts(workspace.windows.shown[-1]["blocks"]))
+        workspace.windows.lasts = 0.0
+        said = await workspace.command("explain search")
+        assert re.search(r"\nand \d+ more$", said)
+        assert len(said) < 3000
+    assert workspace.windows.shown
+    assert all(view_problems(view) == [] for view in workspace.windows.shown)
+
+
+async def test_a_window_says_when_the_store_does_not_answer() -> None:
+    async with slack() as workspace, world(None, workspace) as here:
+        *_, failed = await here.happens(RUNNING, FAILED)
+        root = await here.told(failed)
+        here.store.close()
+        await workspace.press("explain", root)
+        assert "did not work" in await here.explained()
 
 
 async def test_what_is_not_known_any_more_is_said_to_be_so() -> None:
@@ -179,6 +281,8 @@ async def test_what_is_not_known_any_more_is_said_to_be_so() -> None:
         await workspace.press("acknowledge", root, actions=[{"action_id": "acknowledge", "value": "nothing"}])
         assert "not known any more" in await here.whispered()
         assert await here.silences() == []
+        await workspace.press("explain", root, actions=[{"action_id": "explain", "value": "nothing"}])
+        assert "not known any more" in await here.explained()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +363,7 @@ async def test_a_card_that_was_deleted_meanwhile_is_no_trouble() -> None:
         workspace.messages.clear()
         await workspace.press("acknowledge", root)
         await workspace.press("explain", root)
-        await here.whispered()
+        await here.explained()
         assert len(await here.silences()) == 1
 
 
