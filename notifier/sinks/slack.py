@@ -8,6 +8,7 @@ posted again and says so. Through an incoming webhook, which can neither edit no
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from types import TracebackType
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -65,6 +66,9 @@ LEAST_OF_BOARD = 5.0
 
 TRIGGERED = 3.0
 """Seconds within which a press opens a window; after that its trigger has expired (docs.slack.dev, modals)."""
+
+CLOCKS_APART = timedelta(hours=2)
+"""By which ours and Slack's may differ: what was posted since something was news is looked through for it."""
 
 REDRAWS = 3
 """How often a card is drawn again because its task moved on meanwhile; its next edit is due then anyway."""
@@ -266,7 +270,8 @@ class Sink:
         return Receipt({"channel": self._settings.channel or "", "ts": root, "newest": newest, "delivery": message.id})
 
     async def _post_root(self, message: Message, note: str | None) -> Receipt:
-        found, note = await self._found(message, note)
+        news = message.event.observed_at - CLOCKS_APART
+        found, note = await self._found(message, note, after=f"{news.timestamp():.6f}")
         if found is None:
             forms = await self._forms(message, note)
             found = await _there(self._channel).post(self._card.fallback(message), forms, _metadata(message))

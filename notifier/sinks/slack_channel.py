@@ -1,6 +1,7 @@
 """A channel as the bot sees it: messages are posted, edited and looked for, at the pace that Slack allows."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,8 +19,12 @@ POST_GAP = 1.05
 LONGEST_QUEUE = 4.0
 """Seconds that a post waits for its turn in the channel: well within what a send may take, or it would seem to have got lost."""
 
-LOOKED_AT, PAGES = 100, 3
-"""Messages of a page, and pages, that are looked through for one that may have got through already."""
+LOOKED_AT, PAGES = 200, 5
+"""Messages of a page, and pages, that are looked through for one that may have got through already: all since it was news, as a
+rule. What lies behind more of them in so short a time is not found."""
+
+LONGEST_LOOK = 5.0
+"""Seconds after which no further page is asked for: looking must leave time for posting."""
 
 QUIET: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}
 
@@ -28,7 +33,7 @@ Forms = Sequence[list[Block]]
 
 
 class CannotLook(Exception):
-    """Whether a message is there cannot be found out, and never will be: a scope is missing, say. In Slack's words."""
+    """Whether a message is there cannot be found out, and never will be: a scope is missing, or it lies too far back."""
 
 
 class Channel:
@@ -98,8 +103,9 @@ class Channel:
 
         Raises:
             DeliveryError: It cannot be found out for now.
-            CannotLook: It cannot be found out at all.
+            CannotLook: It cannot be found out at all, or among too many messages.
         """
+        until = time.monotonic() + LONGEST_LOOK
         where: dict[str, Any] = {} if thread is None else {"ts": thread}
         if after is not None:
             where["oldest"] = after
@@ -119,8 +125,10 @@ class Channel:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return None
+            if time.monotonic() >= until:
+                break
             where["cursor"] = cursor
-        return None
+        raise CannotLook(f"{method}: too many messages")
 
     async def probe(self) -> None:
         """Look into the channel, to see whether it is there and we are in it. Raises `DeliveryError`."""

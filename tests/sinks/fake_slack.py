@@ -182,7 +182,7 @@ class Slack:
         thread = arguments.get("thread_ts")
         if thread is not None and thread not in {each.ts for each in self.messages}:
             return {"ok": False, "error": "thread_not_found"}
-        ts = f"1700000000.{len(self.calls):06}"
+        ts = f"{4 * 10**9}.{len(self.calls):06}"  # Later than any news of a test.
         content = (arguments["text"], arguments.get("blocks", []), arguments.get("metadata", {}))
         broadcast = bool(arguments.get("reply_broadcast"))
         self.messages.append(Posted(ts, *content, thread, broadcast, channel=str(arguments["channel"])))
@@ -198,7 +198,9 @@ class Slack:
 
     def history(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The newest first, a page at a time."""
-        seen = [each for each in reversed(self.messages) if self.in_channel(each) and each.channel == arguments["channel"]]
+        since = arguments.get("oldest", "")
+        there = [each for each in self.messages if self.in_channel(each) and each.channel == arguments["channel"]]
+        seen = [each for each in reversed(there) if each.ts > since]
         return self.paged(arguments, [], seen)
 
     def paged(self, arguments: dict[str, Any], always: list[Posted], seen: list[Posted]) -> dict[str, Any]:

@@ -318,6 +318,42 @@ async def test_a_message_is_looked_for_page_by_page() -> None:
     assert sum(method == "conversations.history" for method, _ in workspace.calls) == 6
 
 
+def chatter(number: int, before: str = "4000000001") -> list[Posted]:
+    """What others say in the channel meanwhile."""
+    return [Posted(f"{before}.{each:06}", "lunch?", [], {}) for each in range(number)]
+
+
+async def test_in_a_busy_channel_a_message_is_found_behind_all_that_was_said_since_and_no_further_back() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.messages += chatter(2000, before="1000000000")
+        workspace.fault = once(is_root, "reset after")
+        with pytest.raises(DeliveryError):
+            await told(sink, Kind.TASK_STARTED)
+        workspace.messages += chatter(700)
+        last = await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+        looks = sum(method == "conversations.history" for method, _ in workspace.calls)
+        await sink.send(news(Kind.TASK_STARTED, id="never posted", may_repeat=True), None)
+    ours = [message for message in workspace.messages if message.metadata]
+    assert ours[0].ts == last.fields["ts"]
+    assert (len(ours), looks) == (2, 4)
+    assert "this may have been said before" not in str(ours[1].blocks)
+
+
+async def test_what_would_have_to_be_looked_for_among_too_many_is_posted_again_and_says_so() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.messages += chatter(1100)
+        await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+    assert "this may have been said before" in str(workspace.messages[-1].blocks)
+
+
+async def test_looking_leaves_time_for_posting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.sinks.slack_channel.LONGEST_LOOK", 0.0)
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.messages += chatter(500)
+        await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+    assert [method for method, _ in workspace.calls] == ["conversations.history", "chat.postMessage"]
+
+
 async def test_in_a_long_thread_a_reply_is_looked_for_behind_the_last_that_is_known() -> None:
     async with slack() as workspace, bot(workspace) as sink:
         workspace.page = 2
