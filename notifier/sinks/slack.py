@@ -142,6 +142,7 @@ class Sink:
         # A token has one allowance for its whole workspace, whichever channel and sink it is used for.
         account = (settings.token or settings.url or SecretStr("")).get_secret_value()
         self.pace = surroundings.paces.of("slack", settings.base_url, account)
+        self._looks = surroundings.paces.of("slack board", surroundings.name)
         if settings.token is not None and settings.channel is not None:
             posts = surroundings.paces.of("slack", settings.base_url, account, settings.channel)
             self._calls = self._speaking_as(settings.token)
@@ -194,7 +195,7 @@ class Sink:
             socket = Socket(self._speaking_as(self._settings.app_token), self._session)
             work.append(socket.listen(Talk(self._desk, self._card, self).hear))
         if self._settings.board:
-            board = Board(self._name, self._card, self._desk, self._channel)
+            board = Board(self._name, self._card, self._desk, self._channel, self._looks)
             work.append(board.keep(max(self._settings.every, LEAST_OF_BOARD)))
         await together(*work)
 

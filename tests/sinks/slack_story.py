@@ -19,7 +19,7 @@ from notifier.sinks.slack import PLACES
 from notifier.sources.scenarios import ClusterPlan, Scenario, node_names
 from notifier.sources.simulator import Simulator
 from notifier.sources.upgrades import Failure, TaskPlan
-from notifier.store.rows import State
+from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
 
 PACE = 1 / 750
@@ -116,6 +116,14 @@ async def quiet(store: Store, within: float = 10.0) -> list[Event]:
         while await _owed(store):  # noqa: ASYNC110 - nothing tells when a database has changed
             await asyncio.sleep(0.02)
     return await told(store)
+
+
+async def paused(store: Store, sink: str, within: float = 20.0) -> SinkState:
+    """Wait until a sink is left alone; how it stands then."""
+    async with asyncio.timeout(within):
+        while not (state := (await store.transact(lambda tx: tx.sinks()))[sink]).paused:
+            await asyncio.sleep(0.02)
+    return state
 
 
 async def _owed(store: Store) -> bool:

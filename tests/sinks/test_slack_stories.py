@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from block_limits import texts
 from fake_slack import APP_TOKEN, CHANNEL, OTHER, Limits, Posted, slack
-from slack_story import Process, audit, cloud, configured, over, plan, program, quiet, retried, told
+from slack_story import Process, audit, cloud, configured, over, paused, plan, program, quiet, retried, told
 
 from notifier.domain.model import Kind
 from notifier.sinks import slack_channel
@@ -91,6 +91,31 @@ async def test_a_failure_is_acknowledged_at_the_running_program_and_the_board_fo
             await workspace.until(lambda: ":x: *css-1*" in str(board.blocks), 10)
             await quiet(store)
             assert len(await store.transact(lambda tx: tx.silences(0.0, over=True))) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_archived_channel_suspends_its_sink_and_another_is_told(tmp_path: Path) -> None:
+    archived = False
+
+    def fault(method: str, arguments: dict[str, Any]) -> str | None:
+        return "is_archived" if archived and method.startswith("chat.") and arguments["channel"] == CHANNEL else None
+
+    plans = (plan(1), plan(6))
+    async with slack(fault) as workspace, cloud(*plans) as simulated:
+        path = configured(tmp_path, simulated.url, workspace.url, plans, also=", fallback: other")
+        async with program(path) as store:
+            await workspace.until(lambda: any(root.channel == CHANNEL for root in workspace.roots))
+            archived = True
+            await workspace.until(lambda: any("is_archived" in root.text for root in workspace.roots if root.channel == OTHER))
+            # What was on its way when the channel was archived may still arrive; the pause is in the store before long.
+            state = await paused(store, "team")
+            assert (state.reason, str(state.detail).partition(": ")[2]) == ("missing", "is_archived")
+            tried = sum(arguments.get("channel") == CHANNEL for _, arguments in workspace.calls)
+            ends = [root for root in workspace.roots if root.channel == OTHER and root.metadata["event_type"] == "css_upgrade"]
+            await workspace.until(lambda: any("Succeeded" in str(root.blocks) for root in ends))
+            assert sum(arguments.get("channel") == CHANNEL for _, arguments in workspace.calls) < tried + 5, (
+                "nobody goes on trying"
+            )
 
 
 FASTER = 30.0

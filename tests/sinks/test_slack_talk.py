@@ -27,6 +27,7 @@ from notifier.engine.desk import StoreDesk
 from notifier.outbound import open_session
 from notifier.sinks.contract import Listening, Surroundings
 from notifier.sinks.desk import DeskClosed, Fate
+from notifier.sinks.pace import Paces
 from notifier.sinks.slack import Settings, Sink
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -457,6 +458,32 @@ async def test_a_board_is_one_message_that_follows_the_clusters(tmp_path: Path, 
             await here.until("Nothing is under way.")  # Found by its metadata, since what was kept is gone.
     assert len(workspace.roots) == 1
     assert problems(workspace.roots[0].blocks) == []
+
+
+async def test_of_several_replicas_one_at_a_time_keeps_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.sinks.slack.LEAST_OF_BOARD", 1.0)
+    given = {"token": TOKEN, "channel": CHANNEL, "board": True, "every": "1s"}
+    store = Store("sqlite://").open()
+    async with slack() as workspace, open_session() as session:
+        settings = Settings.model_validate({**given, "base_url": workspace.url})
+        around = Surroundings("team", session, paces=Paces(), desk=StoreDesk(store))
+        sinks = [Sink(settings, around) for _ in range(3)]
+        listening = [asyncio.create_task(sink.listen()) for sink in sinks]
+        here = World(workspace, store, sinks[0], listening[0])
+        try:
+            await here.until("Nothing is under way.")
+            await here.happens(RUNNING)
+            await here.until("*search*")
+            await here.happens(SUCCESS)
+            await here.until("Nothing is under way.")
+        finally:
+            for each in listening:
+                each.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
+            store.close()
+    (board,) = workspace.roots
+    assert board.edits == 2
+    assert [method for method, _ in workspace.calls].count("chat.postMessage") == 1
 
 
 async def test_a_board_that_cannot_be_edited_for_now_is_edited_later_and_one_that_never_can_says_so(
