@@ -121,7 +121,7 @@ async def quiet(store: Store, within: float = 10.0) -> list[Event]:
 async def paused(store: Store, sink: str, within: float = 20.0) -> SinkState:
     """Wait until a sink is left alone; how it stands then."""
     async with asyncio.timeout(within):
-        while not (state := (await store.transact(lambda tx: tx.sinks()))[sink]).paused:
+        while not (state := (await store.transact(lambda tx: tx.sinks()))[sink]).paused:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.02)
     return state
 
