@@ -24,6 +24,7 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
+from notifier.sinks.pace import Paces
 from notifier.sinks.slack import PLACES, Settings, Sink
 from notifier.sinks.slack_scopes import COMMANDS, FILES, HISTORY, SCOPES
 from notifier.sinks.slack_talk import PHRASES
@@ -49,7 +50,7 @@ def news(kind: Kind, **changes: Any) -> Message:
 async def bot(workspace: Slack, lent: Mapping[str, Any] = {}, **more: Any) -> AsyncIterator[Sink]:
     given = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more})
     async with open_session(total=2.0) as session:
-        around = Surroundings("team", session, page="http://page", paces=Unhurried(), **lent)
+        around = Surroundings("team", session, page="http://page", **{"paces": Unhurried(), **lent})
         async with Sink(given, around) as sink:
             yield sink
 
@@ -316,6 +317,17 @@ async def test_a_message_is_looked_for_page_by_page() -> None:
         await sink.send(news(Kind.TASK_STARTED, id="other", may_repeat=True), None)
     assert len(workspace.roots) == 6
     assert sum(method == "conversations.history" for method, _ in workspace.calls) == 6
+
+
+async def test_a_channel_whose_next_turn_is_far_off_is_not_waited_for_until_it_looks_like_a_loss() -> None:
+    paces = Paces()
+    async with slack() as workspace, bot(workspace, lent={"paces": paces}) as sink:
+        await paces.of("slack", workspace.url, TOKEN, CHANNEL).take(60.0)
+        with pytest.raises(DeliveryError) as failure:
+            await told(sink, Kind.TASK_STARTED)
+        assert workspace.calls == []
+    assert (failure.value.outcome, failure.value.reason) == (Outcome.RETRY, DeliveryReason.THROTTLED)
+    assert failure.value.retry_after == pytest.approx(60.0, abs=20)
 
 
 def chatter(number: int, before: str = "4000000001") -> list[Posted]:

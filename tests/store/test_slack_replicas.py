@@ -23,7 +23,9 @@ from notifier.sinks import slack_channel
 from notifier.sinks.pace import Pace, Paces
 from notifier.sinks.slack_calls import Calls
 from notifier.sinks.slack_channel import Channel
+from notifier.store.rows import Turn
 from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 
 GAP = 0.02
 """Seconds between turns, instead of Slack's."""
@@ -87,6 +89,28 @@ def _channel(workspace: Slack, store: Store, session: object) -> Channel:
     calls = Calls(SecretStr(TOKEN), workspace.url, session)  # type: ignore[arg-type]  # as `open_session` gives it
     paces = Paces(StoreTurns(store))
     return Channel(calls, CHANNEL, paces.of("slack", TOKEN), paces.of("slack", TOKEN, CHANNEL))
+
+
+async def test_while_another_program_takes_a_turn_one_asks_again_and_holds_nothing(postgres_url: str) -> None:
+    turn, heard = Turn("a channel", 5.0), []
+
+    async with replicas(postgres_url) as stores:
+        await StoreTurns(stores[0]).take(turn.key, 0.0, 0.0)
+
+        async def meanwhile() -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await StoreTurns(stores[1]).take(turn.key, turn.gap, 60.0)
+            # The store of the one who waits is free for other work.
+            heard.append(await stores[1].transact(lambda tx: tx.sinks()))
+
+        def work(tx: Transaction) -> None:
+            assert tx.take_turn(turn, 60.0, 0.0) == 0.0
+            asyncio.run(meanwhile())  # On a thread of its own, while our transaction is open.
+
+        await stores[0].transact(work)
+        assert await StoreTurns(stores[1]).take(turn.key, turn.gap, 60.0) == pytest.approx(5.0, abs=4)
+    assert heard == [{}]
 
 
 async def test_a_store_that_does_not_answer_holds_nobody_up_for_longer_than_a_turn(postgres_url: str) -> None:
