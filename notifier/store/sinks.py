@@ -66,7 +66,10 @@ class Sinks(Lanes):
         Nobody waits for a turn while holding a lane, or two replicas could wait for each other.
         """
         table = schema.turn
-        row = self._run(select(table.c.next_at).where(table.c.key == turn.key).with_for_update(skip_locked=True)).first()
+        ours = select(table.c.next_at).where(table.c.key == turn.key)
+        row = self._run(ours.with_for_update(skip_locked=True)).first()
+        if row is None and self._run(ours).first() is not None:
+            return None  # An INSERT would wait for whoever changes the row, even one that does nothing on a conflict.
         if row is None:
             first = statements.upsert(self._dialect, table).values(key=turn.key, next_at=0.0).on_conflict_do_nothing()
             return 0.0 if self._run(first, execution_options=COUNTED).rowcount == 1 else None
