@@ -25,6 +25,9 @@ APP_TOKEN = "xapp-canary-0123456789-abcdef"
 CHANNEL = "C0123456789"
 OTHER = "C9876543210"
 
+PATIENCE = 120.0
+"""Seconds that a test waits for what comes anyway: nothing where it comes, and much on a machine that has other things to do."""
+
 
 class Unhurried(Paces):
     """Paces for tests that are not about them."""
@@ -227,7 +230,7 @@ class Slack:
         self.heard.set()
         return wire
 
-    async def until(self, holds: Callable[[], bool], within: float = 20.0) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = PATIENCE) -> None:
         """Wait for something that comes of a call or of a connection."""
         async with asyncio.timeout(within):
             while not holds():
@@ -238,7 +241,7 @@ class Slack:
         """Wait until an app listens."""
         await self.until(lambda: bool(self.wires))
 
-    async def envelope(self, kind: str, payload: dict[str, Any], within: float = 20.0) -> dict[str, Any]:
+    async def envelope(self, kind: str, payload: dict[str, Any], within: float = PATIENCE) -> dict[str, Any]:
         """Say something to the app; what it answers. Slack waits three seconds for it, a busy machine may take longer."""
         await self.connected()
         self.envelopes += 1

@@ -13,9 +13,9 @@ Answer = dict[str, Any]
 
 @dataclass
 class Windows:
-    """``lasts``: seconds within which a trigger opens a window, once."""
+    """``lasts``: seconds within which a trigger opens a window, once. Slack's three are few on a busy machine."""
 
-    lasts: float = 3.0
+    lasts: float = 60.0
     opened: dict[str, Answer] = field(default_factory=dict)
     """The windows that are open, by id, as they are shown."""
     shown: list[Answer] = field(default_factory=list)

@@ -49,7 +49,7 @@ def news(kind: Kind, **changes: Any) -> Message:
 @asynccontextmanager
 async def bot(workspace: Slack, lent: Mapping[str, Any] = {}, **more: Any) -> AsyncIterator[Sink]:
     given = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more})
-    async with open_session(total=2.0) as session:
+    async with open_session(total=60.0) as session:
         around = Surroundings("team", session, page="http://page", **{"paces": Unhurried(), **lent})
         async with Sink(given, around) as sink:
             yield sink
@@ -507,7 +507,7 @@ def test_the_documented_manifest_is_the_app_that_we_need() -> None:
 
 @asynccontextmanager
 async def hooked(answer: Handler) -> AsyncIterator[tuple[Hook, Sink]]:
-    async with hook(answer) as receiver, open_session(total=2.0) as session:
+    async with hook(answer) as receiver, open_session(total=60.0) as session:
         settled = Settings.model_validate({"url": receiver.url})
         yield receiver, Sink(settled, Surroundings("team", session))
 

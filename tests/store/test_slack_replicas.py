@@ -137,7 +137,7 @@ async def test_two_programs_and_two_sinks_with_one_token_stay_within_what_slack_
         path = configured(tmp_path, simulated.url, workspace.url, plans, more=f"every: 100ms, rate: {slack_channel.RATE}")
         path.write_text(path.read_text().replace(f"sqlite:///{tmp_path}/notifier.db", postgres_url))
         async with program(path) as store, program(path):
-            await workspace.until(lambda: sum("Succeeded" in str(root.blocks) for root in workspace.roots) == 4, 40)
-            audit(workspace, await quiet(store, 20))
+            await workspace.until(lambda: sum("Succeeded" in str(root.blocks) for root in workspace.roots) == 4)
+            audit(workspace, await quiet(store))
     assert workspace.limits.edits_a_minute <= 50
     assert workspace.limits.posts_a_second <= 1
