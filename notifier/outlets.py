@@ -17,6 +17,7 @@ from notifier.engine.fallback import Fallback
 from notifier.engine.listeners import Listeners
 from notifier.engine.reports import Reports
 from notifier.engine.sending import LEASE, OutletSettings
+from notifier.engine.turns import StoreTurns
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
 from notifier.sinks.pace import Paces
@@ -38,7 +39,7 @@ def build_sink(entry: SinkEntry, surroundings: Surroundings) -> Sink:
 
 def alone(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
     """A sink with no program around it, to be tried or asked."""
-    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, spoken(entry), page))
+    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, spoken(entry), page, report=entry.report))
 
 
 def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
@@ -73,7 +74,8 @@ class Building:
         self._owner = owner
         self._lease = lease
         self._page = page_of(settings)
-        self._paces = Paces()
+        # One process takes its turns in memory; replicas take them in the store.
+        self._paces = Paces(None if store.alone else StoreTurns(store))
         self._desk = StoreDesk(store)
 
     @asynccontextmanager
@@ -81,7 +83,15 @@ class Building:
         """The outlet of a sink, which is open as long as this is entered."""
         words = spoken(entry)
         around = Surroundings(
-            entry.name, self._session, entry.timeout, words, self._page, self._paces, self._desk, self._store.now
+            name=entry.name,
+            session=self._session,
+            timeout=entry.timeout,
+            words=words,
+            page=self._page,
+            paces=self._paces,
+            desk=self._desk,
+            clock=self._store.now,
+            report=entry.report,
         )
         async with build_sink(entry, around) as sink:
             if isinstance(sink, Listening):

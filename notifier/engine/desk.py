@@ -40,9 +40,14 @@ class StoreDesk:
     async def newest(self, *, like: Event | None = None, cluster: str | None = None) -> Event | None:
         """The newest event of the same task or cluster as ``like``, or of a cluster by name or id."""
         if like is not None:
-            return await self._ask(lambda tx: tx.newest_of_thread(like.thread))
+            newest = await self.course(like, 1)
+            return newest[0] if newest else None
         found = await self._ask(lambda tx: tx.events(cluster=cluster, limit=1))
         return found[0][1] if found else None
+
+    async def course(self, event: Event, most: int) -> Sequence[Event]:
+        """What has happened to the same task or cluster, in its order."""
+        return await self._ask(lambda tx: tx.newest_of_thread(event.thread, most))
 
     async def silences(self, event: Event) -> Sequence[Silence]:
         """The silences that hold for what the event is about, reminders included."""

@@ -25,7 +25,7 @@ from notifier.engine.sending import LONGEST_SEND, OutletSettings, Sender
 from notifier.sinks.contract import Lasting, Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
-from notifier.store.rows import Claim, SinkState
+from notifier.store.rows import Claim, SinkState, Turn
 from notifier.store.session import moment
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -54,7 +54,8 @@ class Outlet:
         draw: Draw | None = None,
     ) -> None:
         self._sender = Sender(settings, sink, store, draw)
-        self._pace = sink.pace if isinstance(sink, Paced) else Pace()
+        self._pace = sink.pace if isinstance(sink, Paced) else Pace(settings.name)
+        self._turn = None if settings.rate is None else Turn(self._pace.key, 1 / settings.rate)
         self.settings = settings
         self.fallback = fallback or Fallback(settings.name)
         self.state = SinkState()
@@ -137,7 +138,7 @@ class Outlet:
             await keep(self._sink, settings.name, self._store, self._owner, lease=settings.lease, patience=patience)
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
-        if settings.rate is not None and (wait := self._pace.wait()) > 0:
+        if self._turn is not None and (wait := self._pace.wait()) > 0:
             return wait
         if room <= 0:
             return LOOK
@@ -149,7 +150,7 @@ class Outlet:
         if wait:
             return wait
         # Another sink of the same pace may have taken the turn meanwhile; the next is ours then.
-        turn = self._pace.take(1 / settings.rate) if claims and settings.rate is not None else 0.0
+        turn = self._pace.took(self._turn.gap) if claims and self._turn is not None else 0.0
         # Now, not when they begin: a doubt that arises before must not let go of them.
         self._lanes |= {claim.lane for claim in claims}
         for claim in claims:
@@ -173,19 +174,19 @@ class Outlet:
     def _claim(self, tx: Transaction, room: int, now: float) -> tuple[list[Claim], SinkState, float]:
         """Claim where neither the sink's rate nor a pause forbids it, whichever replica knows of it; seconds to wait if so."""
         settings, state = self.settings, self.state
-        standing, wait = tx.admit(settings.name, now, limited=settings.rate is not None)
+        standing, wait = tx.admit(settings.name, now, self._turn)
         if standing.paused or state.paused:
             # Another replica has paused it, has ended the pause, or has begun to probe.
             state = standing
         if wait:
             return [], state, min(wait, LOOK)
-        room = 1 if state.paused or settings.rate is not None else room
-        how = {"early": state.paused, "urgent_first": settings.rate is not None}
+        room = 1 if state.paused or self._turn is not None else room
+        how = {"early": state.paused, "urgent_first": self._turn is not None}
         claims = tx.claim(settings.name, self._owner, room, lease=settings.lease, now=now, **how)
         if claims and state.paused:
             tx.probing(settings.name, settings.lease, now)
-        if claims and settings.rate is not None:
-            tx.took_turn(settings.name, 1 / settings.rate, now)
+        if claims and self._turn is not None:
+            tx.took_turn(self._turn, now)
         return claims, state, 0.0
 
     def _now(self) -> float:

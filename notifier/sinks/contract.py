@@ -62,6 +62,7 @@ class Surroundings:
         desk: Where a sink asks what the program knows and hands in what people tell it; None where no program is running, as
             while a sink is only being tried.
         clock: Gives the aware time by which messages are dated and signed: that of all replicas together.
+        report: Whether messages about the end of a task may bring a report, as the configuration asks.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Surroundings:
     paces: Paces = field(default_factory=Paces)
     desk: Desk | None = None
     clock: Callable[[], datetime] = utc_now
+    report: bool = False
 
 
 class Sink(Protocol):

@@ -52,6 +52,9 @@ class Desk(Protocol):
     async def newest(self, *, like: Event | None = None, cluster: str | None = None) -> Event | None:
         """The newest event of the same task (or cluster, for ``cluster.*``) as ``like``, or of a cluster by name or id."""
 
+    async def course(self, event: Event, most: int) -> Sequence[Event]:
+        """What has happened to the same task or cluster, the newest ``most`` events, in their order."""
+
     async def silences(self, event: Event) -> Sequence[Silence]:
         """The silences that hold for what the event is about, reminders included."""
 

@@ -5,8 +5,10 @@ have got through is posted again, it is looked for by its metadata. Where it can
 posted again and says so. Through an incoming webhook, which can neither edit nor look: at least once.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from types import TracebackType
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -28,6 +30,8 @@ from notifier.sinks.slack_calls import Calls, MessageGone
 from notifier.sinks.slack_card import Card
 from notifier.sinks.slack_channel import RATE, CannotLook, Channel, Forms
 from notifier.sinks.slack_files import share
+from notifier.sinks.slack_modal import View
+from notifier.sinks.slack_scopes import lacking, unseen
 from notifier.sinks.slack_socket import Socket, together
 from notifier.sinks.slack_talk import Talk
 
@@ -60,17 +64,14 @@ MOST_BETWEEN = 600.0
 LEAST_OF_BOARD = 5.0
 """Seconds between two looks at what the board should say."""
 
+TRIGGERED = 3.0
+"""Seconds within which a press opens a window; after that its trigger has expired (docs.slack.dev, modals)."""
+
+CLOCKS_APART = timedelta(hours=2)
+"""By which ours and Slack's may differ: what was posted since something was news is looked through for it."""
+
 REDRAWS = 3
 """How often a card is drawn again because its task moved on meanwhile; its next edit is due then anyway."""
-
-SCOPES: Mapping[str, str] = {
-    "chat:write": "to post and to edit",
-    "channels:history": "to find out whether a message got through before posting it again, in public channels",
-    "groups:history": "the same in private channels",
-}
-COMMANDS: Mapping[str, str] = {"commands": "for the slash command"}
-FILES: Mapping[str, str] = {"files:write": "to bring reports along"}
-"""Not asked for by `Sink.check`: a sink does not know whether it will be given reports, and a message arrives without."""
 
 
 def _secret_url(value: SecretStr) -> SecretStr:
@@ -133,6 +134,7 @@ class Sink:
         self._session = surroundings.session
         self._desk = surroundings.desk
         self._name = surroundings.name
+        self._report = surroundings.report
         interactive = settings.app_token is not None and surroundings.desk is not None
         self._card = Card(surroundings.words, surroundings.page, listens=interactive)
         self._calls: Calls | None = None
@@ -140,6 +142,7 @@ class Sink:
         # A token has one allowance for its whole workspace, whichever channel and sink it is used for.
         account = (settings.token or settings.url or SecretStr("")).get_secret_value()
         self.pace = surroundings.paces.of("slack", settings.base_url, account)
+        self._looks = surroundings.paces.of("slack board", surroundings.name)
         if settings.token is not None and settings.channel is not None:
             posts = surroundings.paces.of("slack", settings.base_url, account, settings.channel)
             self._calls = self._speaking_as(settings.token)
@@ -164,18 +167,17 @@ class Sink:
         """What the tokens lack and whether the channel can be reached, in words."""
         if self._calls is None or self._channel is None:
             return []
-        wanted = SCOPES if self._settings.app_token is None else {**SCOPES, **COMMANDS}
+        channel, interactive = self._settings.channel or "", self._settings.app_token is not None
         try:
             held = await self._calls.scopes()
         except DeliveryError as error:
             return [error.detail]
-        problems = [f"the scope {scope} is missing: {use}" for scope, use in wanted.items() if scope not in held]
+        problems = [*lacking(held, app_token=interactive, report=self._report)]
         try:
             await self._channel.probe()
         except DeliveryError as error:
-            if not problems:  # Without a history scope it cannot be told.
-                where = f"channel {self._settings.channel}"
-                problems.append(f"{where}: {error.detail}; give the channel's id and invite the bot to it")
+            scopes = unseen(channel, held) if error.reason is DeliveryReason.REFUSED else ()
+            problems += scopes or [f"channel {channel}: {error.detail}; give the channel's id and invite the bot to it"]
         if self._settings.app_token is not None:
             try:
                 await Socket(self._speaking_as(self._settings.app_token), self._session).address()
@@ -193,13 +195,26 @@ class Sink:
             socket = Socket(self._speaking_as(self._settings.app_token), self._session)
             work.append(socket.listen(Talk(self._desk, self._card, self).hear))
         if self._settings.board:
-            board = Board(self._name, self._card, self._desk, self._channel)
+            board = Board(self._name, self._card, self._desk, self._channel, self._looks)
             work.append(board.keep(max(self._settings.every, LEAST_OF_BOARD)))
         await together(*work)
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         """See `Voice`."""
         await _there(self._channel).whisper(channel, user, text)
+
+    async def open(self, trigger: str, view: View) -> str | None:
+        """See `Voice`."""
+        try:
+            async with asyncio.timeout(TRIGGERED):
+                return await _there(self._channel).open(trigger, view)
+        except (DeliveryError, TimeoutError):
+            return None
+
+    async def fill(self, window: str, view: View) -> None:
+        """See `Voice`."""
+        with suppress(MessageGone):  # Whoever has closed it does not want to know any more.
+            await _there(self._channel).fill(window, view)
 
     async def redraw(self, event: Event, channel: str, ts: str) -> None:
         """See `Voice`: with the newest state, even if that changes while we draw."""
@@ -256,7 +271,8 @@ class Sink:
         return Receipt({"channel": self._settings.channel or "", "ts": root, "newest": newest, "delivery": message.id})
 
     async def _post_root(self, message: Message, note: str | None) -> Receipt:
-        found, note = await self._found(message, note)
+        news = message.event.observed_at - CLOCKS_APART
+        found, note = await self._found(message, note, after=f"{news.timestamp():.6f}")
         if found is None:
             forms = await self._forms(message, note)
             found = await _there(self._channel).post(self._card.fallback(message), forms, _metadata(message))

@@ -31,18 +31,19 @@ def cut(text: str, longest: int, escapes: Mapping[str, str] = {}) -> str:
     # What is far behind the end is not looked at, however long it is.
     line, more = one_line(text[: 4 * longest]), len(text) > 4 * longest
     pieces: list[str] = []
-    units = 0
+    so_far = 0
     for place, character in enumerate(line):
         piece = escapes.get(character, character)
-        units += _units(piece)
+        so_far += units(piece)
         # The last unit is the ellipsis's, unless all that is left fits.
-        if units >= longest and (units > longest or more or place + 1 < len(line)):
+        if so_far >= longest and (so_far > longest or more or place + 1 < len(line)):
             return "".join(pieces) + "…"
         pieces.append(piece)
     return "".join(pieces) + ("…" if more else "")
 
 
-def _units(text: str) -> int:
+def units(text: str) -> int:
+    """How long Slack's clients take a text to be."""
     return len(text) + sum(character > "\uffff" for character in text)
 
 

@@ -69,14 +69,14 @@ _OF_EVENT: Mapping[str, DeliveryReason] = {
 _UNCERTAIN = frozenset({"internal_error", "fatal_error", "request_timeout"})
 """Slack: "some aspect of the operation" may have "succeeded before the error was raised"."""
 
-GONE_MESSAGE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
-"""The message that was to be edited or answered is not there any more, or not ours to edit."""
+GONE_MESSAGE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found", "not_found"})
+"""The message that was to be edited or answered is not there any more, or not ours to edit; the window was closed."""
 
 THROTTLED = frozenset({"ratelimited", "rate_limited"})
 
 
 class MessageGone(Exception):
-    """The message to be edited or answered is gone."""
+    """The message to be edited or answered is gone, or the window was closed."""
 
 
 class Calls:

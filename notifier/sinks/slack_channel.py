@@ -1,10 +1,11 @@
 """A channel as the bot sees it: messages are posted, edited and looked for, at the pace that Slack allows."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.sinks.pace import Pace
 from notifier.sinks.slack_blocks import Block
 from notifier.sinks.slack_calls import Calls
@@ -15,8 +16,15 @@ RATE = 0.7
 POST_GAP = 1.05
 """Seconds between two posts to one channel, of which Slack takes about one a second."""
 
-LOOKED_AT, PAGES = 100, 3
-"""Messages of a page, and pages, that are looked through for one that may have got through already."""
+LONGEST_QUEUE = 4.0
+"""Seconds that a post waits for its turn in the channel: well within what a send may take, or it would seem to have got lost."""
+
+LOOKED_AT, PAGES = 200, 5
+"""Messages of a page, and pages, that are looked through for one that may have got through already: all since it was news, as a
+rule. What lies behind more of them in so short a time is not found."""
+
+LONGEST_LOOK = 5.0
+"""Seconds after which no further page is asked for: looking must leave time for posting."""
 
 QUIET: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}
 
@@ -25,7 +33,7 @@ Forms = Sequence[list[Block]]
 
 
 class CannotLook(Exception):
-    """Whether a message is there cannot be found out, and never will be: a scope is missing, say. In Slack's words."""
+    """Whether a message is there cannot be found out, and never will be: a scope is missing, or it lies too far back."""
 
 
 class Channel:
@@ -46,10 +54,14 @@ class Channel:
         """Post a message; its ``ts``.
 
         Raises:
-            DeliveryError: It was not confirmed.
+            DeliveryError: It was not confirmed, or the channel's next turn is far off.
             MessageGone: The message that it answers is gone.
         """
-        await asyncio.sleep(self._posts.take(POST_GAP))
+        wait = await self._posts.take(POST_GAP, within=LONGEST_QUEUE)
+        if wait > LONGEST_QUEUE:
+            detail = f"others post to this channel for the next {wait:.0f} s"
+            raise DeliveryError(Outcome.RETRY, DeliveryReason.THROTTLED, detail, scope=Scope.SINK, retry_after=wait)
+        await asyncio.sleep(wait)
         answer = await self._blocked("chat.postMessage", forms, text=text, metadata=metadata, **QUIET, **more)
         ts = answer.get("ts")
         if not isinstance(ts, str) or not ts:
@@ -66,13 +78,23 @@ class Channel:
             MessageGone: There is no such message any more.
         """
         if extra:
-            self._pace.take(1 / RATE)
+            await self._pace.take(1 / RATE)
         said = {} if metadata is None else {"metadata": metadata}
         await self._blocked("chat.update", forms, ts=ts, text=text, **said, **more)
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         """Say something that only one person sees. Raises `DeliveryError`."""
         await self._calls.call("chat.postEphemeral", channel=channel, user=user, text=text, **QUIET)
+
+    async def open(self, trigger: str, view: Mapping[str, Any]) -> str | None:
+        """Open a window for whoever has just pressed or commanded; its id. Raises `DeliveryError`."""
+        answer = (await self._calls.call("views.open", trigger_id=trigger, view=view)).get("view")
+        found = answer.get("id") if isinstance(answer, dict) else None
+        return found if isinstance(found, str) and found else None
+
+    async def fill(self, window: str, view: Mapping[str, Any]) -> None:
+        """Change what a window shows. Raises `DeliveryError`, or `MessageGone` where it was closed."""
+        await self._calls.call("views.update", view_id=window, view=view)
 
     async def find(self, delivery: str, thread: str | None = None, after: str | None = None) -> str | None:
         """The ``ts`` of a message of the channel, or of a thread, by the delivery in its metadata; None: it is not there.
@@ -81,8 +103,9 @@ class Channel:
 
         Raises:
             DeliveryError: It cannot be found out for now.
-            CannotLook: It cannot be found out at all.
+            CannotLook: It cannot be found out at all, or among too many messages.
         """
+        until = time.monotonic() + LONGEST_LOOK
         where: dict[str, Any] = {} if thread is None else {"ts": thread}
         if after is not None:
             where["oldest"] = after
@@ -102,8 +125,10 @@ class Channel:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return None
+            if time.monotonic() >= until:
+                break
             where["cursor"] = cursor
-        return None
+        raise CannotLook(f"{method}: too many messages")
 
     async def probe(self) -> None:
         """Look into the channel, to see whether it is there and we are in it. Raises `DeliveryError`."""
@@ -120,10 +145,12 @@ class Channel:
                 answer = await self._calls.call(method, blocks=form, **arguments)
             except DeliveryError as error:
                 if error.reason is DeliveryReason.THROTTLED and method == "chat.update":
-                    self._pace.take(error.retry_after or 0.0)  # It is said of the workspace, so the other channels wait too.
+                    await self._pace.take(
+                        error.retry_after or 0.0
+                    )  # It is said of the workspace, so the other channels wait too.
                 if error.reason not in {DeliveryReason.INVALID, DeliveryReason.TOO_LARGE}:
                     raise
-                self._pace.take(1 / RATE)  # The engine has counted one call.
+                await self._pace.take(1 / RATE)  # The engine has counted one call.
             else:
                 # Only the plainer form has shown that it was the native one that the workspace does not take.
                 self.native = self.native and number == 0

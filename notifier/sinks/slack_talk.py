@@ -1,24 +1,33 @@
 """What people say to us in Slack, and what we answer: presses of a card's buttons, and the slash command."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from notifier.domain import duration
 from notifier.domain.errors import DeliveryError
-from notifier.domain.model import Event
+from notifier.domain.model import FAILURES, Event
 from notifier.domain.plain_text import one_line
 from notifier.sinks import slack_blocks as kit
+from notifier.sinks import slack_modal as modal
 from notifier.sinks.desk import Desk, DeskClosed, Fate
-from notifier.sinks.slack_blocks import escaped
+from notifier.sinks.slack_blocks import Block, escaped
 from notifier.sinks.slack_board import lines_of
 from notifier.sinks.slack_card import Card
+from notifier.sinks.slack_modal import View
 from notifier.sinks.slack_socket import Envelope, Reply
 
 MUTED_FOR = 3600.0
 LONGEST_MUTE = 86400.0
 
-MOST = 40
-"""Lines of an answer."""
+MOST, LONGEST = 40, 2900
+"""Lines and characters of an answer in the channel."""
+
+COURSE = 30
+"""Events of a task that a window lists; of more, the newest."""
+
+DETAIL = 400
+"""Characters of why somebody was not told."""
 
 PHRASES: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -29,6 +38,12 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "no_cluster": "No cluster is called {name}, or nothing has happened to it yet.",
         "muted": "Muted until {until}: progress and reminders are not told, failures and the end are.",
         "long": "A mute is 1m to 24h long, as `/css mute search-prod 2h`.",
+        "looking": "Looking it up…",
+        "close": "Close",
+        "opened": "See the window.",
+        "course": "*What has happened*",
+        "told": "*Who was told of it*",
+        "more": "and {count} more",
         "help": "`/css status` · `/css mute CLUSTER [1h]` · `/css explain CLUSTER` or an event's id",
         "happened": "Happened {time}, seen {seen}; number {number} of its task.",
         "inferred": "It follows from what was seen later.",
@@ -47,6 +62,12 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "no_cluster": "没有名为 {name} 的集群，或该集群尚无事件。",
         "muted": "已静音至 {until}：不再通知进度与提醒，失败与结束仍会通知。",
         "long": "静音时长为 1m 至 24h，例如 `/css mute search-prod 2h`。",
+        "looking": "正在查询…",
+        "close": "关闭",
+        "opened": "请见弹出窗口。",
+        "course": "*经过*",
+        "told": "*通知情况*",
+        "more": "另有 {count} 条",
         "help": "`/css status` · `/css mute 集群 [1h]` · `/css explain 集群` 或事件 ID",
         "happened": "发生于 {time}，发现于 {seen}；任务的第 {number} 个事件。",
         "inferred": "由之后的观察推断得出。",
@@ -65,6 +86,12 @@ class Voice(Protocol):
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         """Say something that only one person sees."""
+
+    async def open(self, trigger: str, view: View) -> str | None:
+        """Open a window for whoever has just pressed or commanded; its id. None: it does not open any more."""
+
+    async def fill(self, window: str, view: View) -> None:
+        """Change what a window shows, if it is still open."""
 
     async def redraw(self, event: Event, channel: str, ts: str) -> None:
         """Bring a card up to date."""
@@ -91,7 +118,7 @@ class Talk:
             lines = await self._command(payload)
         except DeskClosed as error:
             lines = [self.say("closed", why=escaped(str(error)))]
-        return {"response_type": "ephemeral", "text": "\n".join(lines[:MOST])}
+        return {"response_type": "ephemeral", "text": self._cut(lines)}
 
     async def _press(self, payload: Mapping[str, Any]) -> None:
         action = next((each for each in _list(payload.get("actions")) if isinstance(each, dict)), {})
@@ -102,23 +129,54 @@ class Talk:
         channel, ts = str(where.get("channel_id", "")), str(where.get("message_ts", ""))
         person = str(user.get("id", ""))
         try:
+            if wish == "explain":
+                await self._explain(value, str(payload.get("trigger_id", "")), channel, person)
+                return
             event = await self._desk.event(value)
             if event is None:
                 await self._voice.whisper(channel, person, self.say("unknown"))
-            elif wish == "explain":
-                await self._voice.whisper(channel, person, "\n".join(await self._explained(event)))
+                return
+            who = one_line(str(user.get("name") or user.get("username") or person or "?"), 80)
+            if wish == "acknowledge":
+                await self._desk.acknowledge(event, who)
             else:
-                who = one_line(str(user.get("name") or user.get("username") or person or "?"), 80)
-                if wish == "acknowledge":
-                    await self._desk.acknowledge(event, who)
-                else:
-                    await self._desk.mute(event, who, MUTED_FOR)
-                await self._voice.redraw(event, channel, ts)
+                await self._desk.mute(event, who, MUTED_FOR)
+            await self._voice.redraw(event, channel, ts)
         except DeskClosed as error:
-            await self._voice.whisper(channel, person, self.say("closed", why=escaped(str(error))))
+            with suppress(DeliveryError):
+                await self._voice.whisper(channel, person, self.say("closed", why=escaped(str(error))))
         except DeliveryError:
             # What was wished for is kept; the card shows it with its next edit. Speaking up failed, so there is no way to say so.
             return
+
+    async def _explain(self, event_id: str, trigger: str, channel: str, person: str) -> None:
+        """Tell the story of an event to who pressed: in a window, since the card may be hours above the channel's end.
+
+        The window is opened before anything is looked up: the trigger lasts three seconds, and the store may be slow.
+        """
+        window = await self._voice.open(trigger, self._window([kit.section(self.say("looking"))]))
+        try:
+            event = await self._desk.event(event_id)
+            lines = [self.say("unknown")] if event is None else await self._explained(event)
+            blocks = modal.paragraphs(lines) if event is None or window is None else await self._story(event, lines)
+        except DeskClosed as error:
+            lines = [self.say("closed", why=escaped(str(error)))]
+            blocks = modal.paragraphs(lines)
+        if window is not None:
+            with suppress(DeliveryError):
+                await self._voice.fill(window, self._window(blocks))
+                return
+        await self._voice.whisper(channel, person, self._cut(lines))
+
+    def _window(self, blocks: Sequence[Block]) -> View:
+        return modal.window(self._card.say("explain"), self.say("close"), blocks)
+
+    def _cut(self, lines: Sequence[str]) -> str:
+        """As many of the lines as an answer in the channel may have."""
+        kept = list(lines)
+        while len(kept) > MOST or sum(map(kit.units, kept)) + len(kept) > LONGEST:
+            kept.pop()
+        return "\n".join(kept if len(kept) == len(lines) else [*kept, self.say("more", count=len(lines) - len(kept))])
 
     async def _command(self, payload: Mapping[str, Any]) -> Sequence[str]:
         words = one_line(str(payload.get("text", "")), 200).split()
@@ -135,7 +193,9 @@ class Talk:
                 return await self._mute(cluster, who, found)
             case ["explain", subject]:
                 event = await self._desk.event(subject) or await self._desk.newest(cluster=subject)
-                return [self.say("no_cluster", name=escaped(subject, 80))] if event is None else await self._explained(event)
+                if event is None:
+                    return [self.say("no_cluster", name=escaped(subject, 80))]
+                return await self._explained_here(event, str(payload.get("trigger_id", "")))
         return [self.say("help")]
 
     async def _status(self) -> Sequence[str]:
@@ -151,21 +211,41 @@ class Talk:
             return [self.say("no_cluster", name=escaped(cluster, 80))]
         return [self.say("muted", until=kit.date(await self._desk.mute(event, who, seconds)))]
 
+    async def _explained_here(self, event: Event, trigger: str) -> Sequence[str]:
+        """The answer to a command: where it was given if it fits, else in a window."""
+        lines = await self._explained(event)
+        if self._cut(lines) == "\n".join(lines):
+            return lines
+        window = await self._voice.open(trigger, self._window(await self._story(event, lines)))
+        return lines if window is None else [self.say("opened")]
+
     async def _explained(self, event: Event) -> Sequence[str]:
-        """The story of an event, in lines."""
+        """What is known of an event, in lines."""
         lines = [
             f"*{escaped(event.cluster.name, 80)}* {escaped(self._card.words.summary(event))}",
             self.say("happened", time=kit.date(event.time), seen=kit.date(event.observed_at), number=event.sequence),
         ]
         if not event.observed:
             lines.append(self.say("inferred"))
+        lines += self._card.silenced(await self._desk.silences(event))
         fates = await self._desk.fates(event)
-        lines += [f"• {escaped(fate.sink, 40)}: {self._fate(fate)}" for fate in fates[:10]] or [self.say("nobody")]
-        return [*lines, *self._card.silenced(await self._desk.silences(event))]
+        return [
+            *lines,
+            self.say("told"),
+            *([f"• {escaped(fate.sink, 40)}: {self._fate(fate)}" for fate in fates] or [self.say("nobody")]),
+        ]
+
+    async def _story(self, event: Event, lines: Sequence[str]) -> Sequence[Block]:
+        """What a window has room for besides: the cloud's own words in full, and what happened before and after."""
+        course = await self._desk.course(event, COURSE)
+        happened = [f"{kit.date(each.time)} {escaped(self._card.words.summary(each))}" for each in course]
+        failed = event.task.fail_message if event.task is not None and event.task.status in FAILURES else None
+        quoted = [kit.quoted(failed, kit.SECTION)] if failed else []
+        return [*modal.paragraphs(lines[:1]), *quoted, *modal.paragraphs([*lines[1:], self.say("course"), *happened])]
 
     def _fate(self, fate: Fate) -> str:
         time = kit.date(fate.at) if fate.at else "-"
-        return self.say(fate.state, time=time, tries=fate.tries, why=escaped(fate.detail or "-", 120))
+        return self.say(fate.state, time=time, tries=fate.tries, why=escaped(fate.detail or "-", DETAIL))
 
 
 def _dict(value: object) -> Mapping[str, Any]:

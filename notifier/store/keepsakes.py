@@ -1,4 +1,4 @@
-"""What sinks ask to keep over restarts, and the newest word on a task."""
+"""What sinks ask to keep over restarts, and the newest words on a task."""
 
 from sqlalchemy import select
 
@@ -22,8 +22,8 @@ class Keepsakes(Session):
         add = statements.upsert(self._dialect, table).values(sink=sink, name=name, value=value)
         self._run(add.on_conflict_do_update(index_elements=["sink", "name"], set_={"value": value}))
 
-    def newest_of_thread(self, thread: str) -> Event | None:
-        """The newest event of a task, or of a cluster for ``cluster.*``; see `Event.thread`."""
+    def newest_of_thread(self, thread: str, most: int) -> list[Event]:
+        """The newest ``most`` events of a task, or of a cluster for ``cluster.*``, in their order; see `Event.thread`."""
         table = schema.event
-        body = self._run(select(table.c.body).where(table.c.thread == thread).order_by(table.c.sequence.desc()).limit(1)).scalar()
-        return None if body is None else codec.event.validate_json(body)
+        newest = select(table.c.body).where(table.c.thread == thread).order_by(table.c.sequence.desc()).limit(most)
+        return [codec.event.validate_json(body) for body in self._run(newest).scalars()][::-1]

@@ -81,6 +81,14 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn to tell a receiver something: all who name the same ``key`` take turns, with ``gap`` seconds behind each."""
+
+    key: str
+    gap: float
+
+
+@dataclass(frozen=True, slots=True)
 class SinkState:
     """Whether a sink is left alone, since it fails. ``paused_until`` None with ``paused``: until a person acts."""
 

@@ -145,11 +145,20 @@ sink = Table(
     Column("paused_until", Double),
     Column("reason", String),
     Column("detail", Text),
+    # Of releases before there was `turn`, which may be at work beside this one.
     Column("next_send", Double, nullable=False, server_default="0"),
     Column("failing_since", Double),
     Column("failing_told", Boolean, nullable=False, server_default=false()),
     Column("sequence", Integer, nullable=False, server_default="0"),
 )
+
+turn = Table(
+    "turn",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("next_at", Double, nullable=False),
+)
+"""When a receiver may be told something next, by whichever sink and replica. ``key``: a sink's name, or what a pace goes by."""
 
 silence = Table(
     "silence",

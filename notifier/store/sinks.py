@@ -6,7 +6,8 @@ from sqlalchemy import Row, select, update
 
 from notifier.store import schema, statements
 from notifier.store.lanes import Lanes
-from notifier.store.rows import SinkState
+from notifier.store.rows import SinkState, Turn
+from notifier.store.session import COUNTED
 
 TURN = 0.05
 """Seconds to wait for a replica that is about to take its turn."""
@@ -28,28 +29,55 @@ class Sinks(Lanes):
             self.hasten(name, now)
         return SinkState()
 
-    def admit(self, name: str, now: float, *, limited: bool) -> tuple[SinkState, float]:
-        """How a sink stands, and for how many seconds nobody may send to it: it is paused, or its rate is used up.
+    def admit(self, name: str, now: float, turn: Turn | None = None) -> tuple[SinkState, float]:
+        """How a sink stands, and for how many seconds nobody may send to it: it is paused, or its turn has not come.
 
-        ``limited``: it has a rate, so whoever is admitted holds the turn until the end of the transaction.
+        ``turn``: of a sink that has a rate; whoever is admitted holds it until the end of the transaction.
         """
         table, instant = schema.sink, self.now(now)
-        query = select(table).where(table.c.name == name)
-        row = self._run(query.with_for_update(skip_locked=True) if limited else query).first()
-        if row is None and limited:
-            row, busy = self._run(query).one(), TURN
-        else:
-            busy = 0.0
+        # The turn first: what another replica found out before it let go of it is seen then.
+        wait = 0.0 if turn is None else self._next(turn, instant)
+        row = self._run(select(table).where(table.c.name == name)).first()
+        busy = TURN if wait is None else wait
         if row is None:
             return SinkState(), busy
         state = _state(row)
         if state.paused:
             return state, float("inf") if state.paused_until is None else max(state.paused_until - instant, busy)
-        return state, max(row.next_send - instant, busy) if limited else 0.0
+        return state, busy
 
-    def took_turn(self, name: str, gap: float, now: float) -> None:
-        """Have everybody wait ``gap`` seconds before the next message to a sink."""
-        self._run(update(schema.sink).where(schema.sink.c.name == name).values(next_send=self.now(now) + gap))
+    def took_turn(self, turn: Turn, now: float) -> None:
+        """Have everybody wait for the turn's gap before the next; whoever was admitted calls it."""
+        self._run(update(schema.turn).where(schema.turn.c.key == turn.key).values(next_at=self.now(now) + turn.gap))
+
+    def take_turn(self, turn: Turn, within: float, now: float) -> float | None:
+        """Take the next turn; seconds until it comes. None: another replica is taking one, ask again in `TURN` seconds.
+
+        ``within``: A turn that is further off is not taken: what is returned then is more than that.
+        """
+        instant = self.now(now)
+        wait = self._next(turn, instant)
+        if wait is not None and wait <= within:
+            ours = update(schema.turn).where(schema.turn.c.key == turn.key)
+            self._run(ours.values(next_at=instant + wait + turn.gap))
+        return wait
+
+    def _next(self, turn: Turn, instant: float) -> float | None:
+        """Seconds until the next turn, which is ours to take in this transaction; None: it is another's just now.
+
+        Nobody waits for a turn while holding a lane, or two replicas could wait for each other.
+        """
+        table = schema.turn
+        ours = select(table.c.next_at).where(table.c.key == turn.key)
+        row = self._run(ours.with_for_update(skip_locked=True)).first()
+        if row is None and self._run(ours).first() is not None:
+            return None  # An INSERT would wait for whoever changes the row, even one that does nothing on a conflict.
+        if row is None:
+            first = statements.upsert(self._dialect, table).values(key=turn.key, next_at=0.0).on_conflict_do_nothing()
+            return 0.0 if self._run(first, execution_options=COUNTED).rowcount == 1 else None
+        # On SQLite turns go by our clock, and one process books one at a time: further off means that the clock was set back.
+        wait = max(float(row.next_at) - instant, 0.0)
+        return wait if self._dialect == "postgresql" else min(wait, turn.gap)
 
     def probing(self, name: str, lease: float, now: float) -> None:
         """Have the others wait to see whether our one message gets through to a sink that was paused."""

@@ -13,17 +13,25 @@ from notifier.sinks.pace import Pace, Paces
 from notifier.store.store import Store
 
 
-def test_turns_come_one_after_another_each_with_its_gap() -> None:
+async def test_turns_come_one_after_another_each_with_its_gap() -> None:
     now = 10.0
-    pace = Pace(lambda: now)
+    pace = Pace("team", clock=lambda: now)
     assert pace.wait() == 0.0
-    assert pace.take(2.0) == 0.0
+    assert await pace.take(2.0) == 0.0
     assert pace.wait() == 2.0
-    assert pace.take(1.0) == 2.0
+    assert await pace.take(1.0) == 2.0
     now = 12.5
     assert pace.wait() == 0.5
     now = 20.0
-    assert (pace.wait(), pace.take(1.0)) == (0.0, 0.0)
+    assert (pace.wait(), await pace.take(1.0)) == (0.0, 0.0)
+
+
+async def test_a_turn_that_is_too_far_off_is_left_to_others() -> None:
+    pace = Pace("team", clock=lambda: 10.0)
+    await pace.take(5.0)
+    assert await pace.take(1.0, within=4.0) == 5.0
+    assert await pace.take(1.0, within=5.0) == 5.0
+    assert pace.wait() == 6.0
 
 
 def test_who_asks_for_the_same_key_shares_a_pace_and_the_key_is_not_kept() -> None:

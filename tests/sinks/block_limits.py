@@ -26,7 +26,7 @@ def texts(value: Any) -> list[str]:
 
 def problems(blocks: list[dict[str, Any]]) -> list[str]:
     """What Slack would have against some blocks."""
-    found = [f"{block.get('type')}: {problem}" for block in blocks for problem in _of(block)]
+    found = [f"{block.get('type')}: {problem}" for block in blocks for problem in of_block(block)]
     if len(blocks) > BLOCKS:
         found.append(f"{len(blocks)} blocks")
     if (total := sum(map(units, texts(blocks)))) >= TOGETHER:
@@ -36,26 +36,27 @@ def problems(blocks: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _of(block: dict[str, Any]) -> Iterator[str]:
+def of_block(block: dict[str, Any]) -> Iterator[str]:
+    """What Slack would have against one block, wherever it is shown."""
     if units(block.get("block_id", "")) > 255:
         yield "block_id"
     match block.get("type"):
         case "header":
-            yield from _text(block["text"], 150, ("plain_text",))
+            yield from text_problems(block["text"], 150, ("plain_text",))
         case "section":
             if not (("text" in block) ^ ("fields" in block)):
                 yield "neither text nor fields, or both"
             if "text" in block:
-                yield from _text(block["text"], 3000)
+                yield from text_problems(block["text"], 3000)
             if len(block.get("fields", [None])) not in range(1, 11):
                 yield "number of fields"
             for field in block.get("fields", []):
-                yield from _text(field, 2000)
+                yield from text_problems(field, 2000)
         case "context":
             if len(block["elements"]) not in range(1, 11):
                 yield "number of elements"
             for element in block["elements"]:
-                yield from _text(element, 3000)
+                yield from text_problems(element, 3000)
         case "actions":
             if len(block["elements"]) not in range(1, 26):
                 yield "number of elements"
@@ -73,7 +74,7 @@ def _of(block: dict[str, Any]) -> Iterator[str]:
 def _button(element: dict[str, Any]) -> Iterator[str]:
     if element["type"] != "button":
         yield "no button"
-    yield from _text(element["text"], 75, ("plain_text",))
+    yield from text_problems(element["text"], 75, ("plain_text",))
     for key, most in (("action_id", 255), ("value", 2000), ("url", 3000)):
         if key in element and not 0 < units(element[key]) <= most:
             yield key
@@ -96,7 +97,8 @@ def _plan(block: dict[str, Any]) -> Iterator[str]:
             yield "details"
 
 
-def _text(text: dict[str, Any], most: int, types: tuple[str, ...] = ("plain_text", "mrkdwn")) -> Iterator[str]:
+def text_problems(text: dict[str, Any], most: int, types: tuple[str, ...] = ("plain_text", "mrkdwn")) -> Iterator[str]:
+    """What Slack would have against a text object."""
     if text["type"] not in types:
         yield f"a text of type {text['type']}"
     if not 0 < units(text["text"]) <= most:

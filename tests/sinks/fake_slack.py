@@ -8,7 +8,6 @@ import json
 import socket
 import struct
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from block_limits import problems
+from fake_windows import Windows
 
 from notifier.sinks.pace import Pace, Paces
 
@@ -25,12 +25,15 @@ APP_TOKEN = "xapp-canary-0123456789-abcdef"
 CHANNEL = "C0123456789"
 OTHER = "C9876543210"
 
+PATIENCE = 120.0
+"""Seconds that a test waits for what comes anyway: nothing where it comes, and much on a machine that has other things to do."""
+
 
 class Unhurried(Paces):
     """Paces for tests that are not about them."""
 
-    def of(self, *key: str) -> Pace:  # type: ignore[explicit-override]  # noqa: ARG002 - the name is the contract's
-        return Pace(clock=lambda: 1e9 * time.monotonic())
+    def of(self, *key: str) -> Pace:  # type: ignore[explicit-override]
+        return Pace("".join(key), clock=lambda: 1e9 * time.monotonic())
 
 
 Fault = Callable[[str, dict[str, Any]], str | None]
@@ -42,29 +45,34 @@ def no_fault(_method: str, _arguments: dict[str, Any]) -> str | None:
 
 @dataclass
 class Limits:
-    """What Slack takes: fifty edits in any minute, one post a second and channel with short bursts; ``faster`` for tests."""
+    """What Slack counts: edits of a workspace, of which it takes fifty a minute, and posts to a channel, one a second.
+
+    How many come in the long run is looked at: on a busy machine what was sent apart may arrive together. ``faster``: a minute of
+    Slack's lasts so many times less.
+    """
 
     faster: float = 1.0
-    refused: list[str] = field(default_factory=list)
-    edits: deque[float] = field(default_factory=deque)
-    posts: dict[str, deque[float]] = field(default_factory=dict)
+    edits: list[float] = field(default_factory=list)
+    posts: dict[str, list[float]] = field(default_factory=dict)
 
-    def refuses(self, method: str, channel: str) -> bool:
-        now = time.monotonic() * self.faster
+    def note(self, method: str, channel: str) -> None:
         if method == "chat.update":
-            seen, most, window = self.edits, 50, 60.0
+            self.edits.append(time.monotonic())
         elif method == "chat.postMessage":
-            # Two seconds' worth may come at once; in the long run it is one a second.
-            seen, most, window = self.posts.setdefault(channel, deque()), 12, 10.0
-        else:
-            return False
-        while seen and seen[0] <= now - window:
-            seen.popleft()
-        if len(seen) >= most:
-            self.refused.append(method)
-            return True
-        seen.append(now)
-        return False
+            self.posts.setdefault(channel, []).append(time.monotonic())
+
+    @property
+    def edits_a_minute(self) -> float:
+        return self._pace(self.edits, 60.0)
+
+    @property
+    def posts_a_second(self) -> float:
+        """In the channel that had the most."""
+        return max(self._pace(at, 1.0) for at in self.posts.values())
+
+    def _pace(self, at: list[float], unit: float) -> float:
+        assert len(at) > 5, "too few to tell"
+        return (len(at) - 1) / (at[-1] - at[0]) / self.faster * unit
 
 
 @dataclass
@@ -90,6 +98,8 @@ class Slack:
     messages: list[Posted] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     url: str = ""
+    private: frozenset[str] = frozenset()
+    """Channels, by id, that are not public."""
     native: bool = True
     """Whether the workspace takes plans."""
     limits: Limits | None = None
@@ -97,6 +107,7 @@ class Slack:
     """Messages of a page, whatever is asked for."""
     whispers: list[tuple[str, str]] = field(default_factory=list)
     """Who was told what, so that nobody else saw it."""
+    windows: Windows = field(default_factory=Windows)
     wires: list[web.WebSocketResponse] = field(default_factory=list)
     acks: dict[str, "asyncio.Future[dict[str, Any]]"] = field(default_factory=dict)
     heard: "asyncio.Event" = field(default_factory=asyncio.Event)
@@ -119,8 +130,8 @@ class Slack:
         token = APP_TOKEN if method == "apps.connections.open" else TOKEN
         if request.headers.get("Authorization") != f"Bearer {token}":
             return web.json_response({"ok": False, "error": "invalid_auth"})
-        if self.limits is not None and self.limits.refuses(method, str(arguments.get("channel"))):
-            return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "1"})
+        if self.limits is not None:
+            self.limits.note(method, str(arguments.get("channel")))
         fate = self.fault(method, arguments)
         if fate == "hang":
             await asyncio.Event().wait()
@@ -133,17 +144,27 @@ class Slack:
         if fate is not None and fate != "reset after":
             status = 503 if fate == "service_unavailable" else 200
             return web.json_response({"ok": False, "error": fate}, status=status)
-        answer = self.answer(method, arguments)
+        answer = self.forbidden(method, arguments) or self.answer(method, arguments)
         self.heard.set()
         if fate == "reset after":
             return self.reset(request)
         return web.json_response(answer, headers={"x-oauth-scopes": self.scopes})
+
+    def forbidden(self, method: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """What Slack says where the token lacks the method's scope."""
+        history = "groups:history" if arguments.get("channel") in self.private else "channels:history"
+        needed = {"chat": "chat:write", "conversations": history, "files": "files:write"}.get(method.partition(".")[0])
+        if needed is None or needed in self.scopes.split(","):
+            return None
+        return {"ok": False, "error": "missing_scope", "needed": needed, "provided": self.scopes}
 
     def answer(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if method == "auth.test":
             return {"ok": True, "team": "T1", "user": "notifier"}
         if method == "apps.connections.open":
             return {"ok": True, "url": self.url.replace("http://", "ws://").replace("/api/", "/socket?ticket=canary-ticket")}
+        if method in {"views.open", "views.update"}:
+            return self.windows.answer(method, arguments)
         if arguments.get("channel") not in {CHANNEL, OTHER}:
             return {"ok": False, "error": "channel_not_found"}
         if method == "chat.postEphemeral":
@@ -164,7 +185,7 @@ class Slack:
         thread = arguments.get("thread_ts")
         if thread is not None and thread not in {each.ts for each in self.messages}:
             return {"ok": False, "error": "thread_not_found"}
-        ts = f"1700000000.{len(self.calls):06}"
+        ts = f"{4 * 10**9}.{len(self.calls):06}"  # Later than any news of a test.
         content = (arguments["text"], arguments.get("blocks", []), arguments.get("metadata", {}))
         broadcast = bool(arguments.get("reply_broadcast"))
         self.messages.append(Posted(ts, *content, thread, broadcast, channel=str(arguments["channel"])))
@@ -180,7 +201,9 @@ class Slack:
 
     def history(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The newest first, a page at a time."""
-        seen = [each for each in reversed(self.messages) if self.in_channel(each) and each.channel == arguments["channel"]]
+        since = arguments.get("oldest", "")
+        there = [each for each in self.messages if self.in_channel(each) and each.channel == arguments["channel"]]
+        seen = [each for each in reversed(there) if each.ts > since]
         return self.paged(arguments, [], seen)
 
     def paged(self, arguments: dict[str, Any], always: list[Posted], seen: list[Posted]) -> dict[str, Any]:
@@ -207,7 +230,7 @@ class Slack:
         self.heard.set()
         return wire
 
-    async def until(self, holds: Callable[[], bool], within: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = PATIENCE) -> None:
         """Wait for something that comes of a call or of a connection."""
         async with asyncio.timeout(within):
             while not holds():
@@ -218,8 +241,8 @@ class Slack:
         """Wait until an app listens."""
         await self.until(lambda: bool(self.wires))
 
-    async def envelope(self, kind: str, payload: dict[str, Any], within: float = 3.0) -> dict[str, Any]:
-        """Say something to the app; what it answers, which Slack waits three seconds for."""
+    async def envelope(self, kind: str, payload: dict[str, Any], within: float = PATIENCE) -> dict[str, Any]:
+        """Say something to the app; what it answers. Slack waits three seconds for it, a busy machine may take longer."""
         await self.connected()
         self.envelopes += 1
         name = f"envelope-{self.envelopes}"
@@ -234,6 +257,7 @@ class Slack:
         value = next((each["value"] for each in row if each.get("action_id") == action), "")
         payload = {
             "type": "block_actions",
+            "trigger_id": self.windows.trigger(),
             "user": {"id": "U1", "username": user, "name": user},
             "channel": {"id": root.channel},
             "container": {"type": "message", "message_ts": root.ts, "channel_id": root.channel},
@@ -244,6 +268,7 @@ class Slack:
     async def command(self, text: str, user: str = "lin") -> str:
         """Somebody gives the slash command; what they read."""
         payload = {"command": "/css", "text": text, "user_id": "U1", "user_name": user, "channel_id": CHANNEL}
+        payload["trigger_id"] = self.windows.trigger()
         answer = await self.envelope("slash_commands", payload)
         assert answer["payload"]["response_type"] == "ephemeral"
         return str(answer["payload"]["text"])

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from block_limits import problems
-from fake_slack import CHANNEL, OTHER, TOKEN, Slack
+from fake_slack import CHANNEL, OTHER, PATIENCE, TOKEN, Slack
 
 from notifier import app
 from notifier.domain.model import Event
@@ -19,7 +19,7 @@ from notifier.sinks.slack import PLACES
 from notifier.sources.scenarios import ClusterPlan, Scenario, node_names
 from notifier.sources.simulator import Simulator
 from notifier.sources.upgrades import Failure, TaskPlan
-from notifier.store.rows import State
+from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
 
 PACE = 1 / 750
@@ -104,18 +104,26 @@ async def program(path: Path) -> AsyncIterator[Store]:
         store.close()
 
 
-async def over(workspace: Slack, count: int, within: float = 30.0) -> None:
+async def over(workspace: Slack, count: int, within: float = PATIENCE) -> None:
     """Wait until so many cards show an end."""
     ends = ("Succeeded", "someone must choose")
     await workspace.until(lambda: sum(any(end in str(root.blocks) for end in ends) for root in workspace.roots) >= count, within)
 
 
-async def quiet(store: Store, within: float = 10.0) -> list[Event]:
+async def quiet(store: Store, within: float = PATIENCE) -> list[Event]:
     """Wait until nothing is owed any more; all events. What is owed lies in a database, so it has to be asked for again."""
     async with asyncio.timeout(within):
         while await _owed(store):  # noqa: ASYNC110 - nothing tells when a database has changed
             await asyncio.sleep(0.02)
     return await told(store)
+
+
+async def paused(store: Store, sink: str, within: float = PATIENCE) -> SinkState:
+    """Wait until a sink is left alone; how it stands then."""
+    async with asyncio.timeout(within):
+        while not (state := (await store.transact(lambda tx: tx.sinks()))[sink]).paused:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0.02)
+    return state
 
 
 async def _owed(store: Store) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,9 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
-from notifier.sinks.slack import COMMANDS, FILES, PLACES, SCOPES, Settings, Sink
+from notifier.sinks.pace import Paces
+from notifier.sinks.slack import PLACES, Settings, Sink
+from notifier.sinks.slack_scopes import COMMANDS, FILES, HISTORY, SCOPES
 from notifier.sinks.slack_talk import PHRASES
 
 STORY = (
@@ -45,10 +47,10 @@ def news(kind: Kind, **changes: Any) -> Message:
 
 
 @asynccontextmanager
-async def bot(workspace: Slack, **more: Any) -> AsyncIterator[Sink]:
+async def bot(workspace: Slack, lent: Mapping[str, Any] = {}, **more: Any) -> AsyncIterator[Sink]:
     given = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more})
-    async with open_session(total=2.0) as session:
-        around = Surroundings("team", session, page="http://page", paces=Unhurried())
+    async with open_session(total=60.0) as session:
+        around = Surroundings("team", session, page="http://page", **{"paces": Unhurried(), **lent})
         async with Sink(given, around) as sink:
             yield sink
 
@@ -317,6 +319,53 @@ async def test_a_message_is_looked_for_page_by_page() -> None:
     assert sum(method == "conversations.history" for method, _ in workspace.calls) == 6
 
 
+async def test_a_channel_whose_next_turn_is_far_off_is_not_waited_for_until_it_looks_like_a_loss() -> None:
+    paces = Paces()
+    async with slack() as workspace, bot(workspace, lent={"paces": paces}) as sink:
+        await paces.of("slack", workspace.url, TOKEN, CHANNEL).take(60.0)
+        with pytest.raises(DeliveryError) as failure:
+            await told(sink, Kind.TASK_STARTED)
+        assert workspace.calls == []
+    assert (failure.value.outcome, failure.value.reason) == (Outcome.RETRY, DeliveryReason.THROTTLED)
+    assert failure.value.retry_after == pytest.approx(60.0, abs=20)
+
+
+def chatter(number: int, before: str = "4000000001") -> list[Posted]:
+    """What others say in the channel meanwhile."""
+    return [Posted(f"{before}.{each:06}", "lunch?", [], {}) for each in range(number)]
+
+
+async def test_in_a_busy_channel_a_message_is_found_behind_all_that_was_said_since_and_no_further_back() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.messages += chatter(2000, before="1000000000")
+        workspace.fault = once(is_root, "reset after")
+        with pytest.raises(DeliveryError):
+            await told(sink, Kind.TASK_STARTED)
+        workspace.messages += chatter(700)
+        last = await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+        looks = sum(method == "conversations.history" for method, _ in workspace.calls)
+        await sink.send(news(Kind.TASK_STARTED, id="never posted", may_repeat=True), None)
+    ours = [message for message in workspace.messages if message.metadata]
+    assert ours[0].ts == last.fields["ts"]
+    assert (len(ours), looks) == (2, 4)
+    assert "this may have been said before" not in str(ours[1].blocks)
+
+
+async def test_what_would_have_to_be_looked_for_among_too_many_is_posted_again_and_says_so() -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.messages += chatter(1100)
+        await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+    assert "this may have been said before" in str(workspace.messages[-1].blocks)
+
+
+async def test_looking_leaves_time_for_posting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.sinks.slack_channel.LONGEST_LOOK", 0.0)
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.messages += chatter(500)
+        await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
+    assert [method for method, _ in workspace.calls] == ["conversations.history", "chat.postMessage"]
+
+
 async def test_in_a_long_thread_a_reply_is_looked_for_behind_the_last_that_is_known() -> None:
     async with slack() as workspace, bot(workspace) as sink:
         workspace.page = 2
@@ -350,17 +399,62 @@ async def test_only_what_changes_nothing_but_the_living_message_may_wait() -> No
     assert all(not waits[kind] for kind in PLACES)
 
 
+def scopes_in(said: list[str]) -> list[str]:
+    """The scopes that are said to be missing; each is said with what it is for."""
+    assert all(re.fullmatch(r"the scope \S+ is missing: (to|for) .+", line) for line in said), said
+    return [line.split()[2] for line in said]
+
+
 async def test_check_says_which_scopes_are_missing_and_what_for() -> None:
     async with slack() as workspace, bot(workspace) as sink:
         assert await sink.check() == []
-        workspace.scopes = "chat:write"
-        said = await sink.check()
-        assert [line.split(":")[0] + ":" + line.split(":")[1].split(" ")[0] for line in said] == [
-            "the scope channels:history",
-            "the scope groups:history",
-        ]
+        workspace.scopes = "files:write"
+        assert scopes_in(await sink.check()) == ["chat:write", "channels:history", "groups:history"]
         workspace.fault = lambda *_: "invalid_auth"
         assert await sink.check() == ["auth.test: invalid_auth"]
+
+
+@pytest.mark.parametrize(
+    ("private", "held", "missing"),
+    [
+        (False, "channels:history", []),
+        (False, "groups:history", ["channels:history"]),
+        (True, "groups:history", []),
+        (True, "channels:history", ["groups:history"]),
+    ],
+)
+async def test_check_asks_only_for_the_history_scope_of_the_channel_that_is_told(
+    private: bool,
+    held: str,
+    missing: list[str],
+) -> None:
+    async with slack() as workspace, bot(workspace) as sink:
+        workspace.private = frozenset({CHANNEL} if private else ())
+        workspace.scopes = f"chat:write,{held}"
+        assert scopes_in(await sink.check()) == missing
+
+
+@pytest.mark.parametrize(
+    ("channel", "missing"),
+    [("D0123456789", ["im:history"]), ("G0123456789", ["groups:history", "mpim:history"]), ("C5555555555", [])],
+)
+async def test_check_knows_what_it_takes_to_look_into_other_conversations(channel: str, missing: list[str]) -> None:
+    async with slack() as workspace, bot(workspace, channel=channel) as sink:
+        workspace.scopes = "chat:write" if missing else "chat:write,channels:history"
+        said = await sink.check()
+    others = [line for line in said if "is missing" not in line]
+    assert [line.split(";")[0] for line in others] == [f"channel {channel}: conversations.history: channel_not_found"] * (
+        not missing
+    )
+    assert scopes_in([line for line in said if "is missing" in line]) == missing
+
+
+@pytest.mark.parametrize("report", [True, False])
+async def test_check_asks_for_files_where_reports_are_wanted_and_only_there(report: bool) -> None:
+    async with slack() as workspace, bot(workspace, lent={"report": report}) as sink:
+        assert scopes_in(await sink.check()) == (["files:write"] if report else [])
+        workspace.scopes += ",files:write"
+        assert await sink.check() == []
 
 
 async def test_with_no_program_around_it_nobody_listens_and_there_are_no_buttons() -> None:
@@ -400,7 +494,7 @@ def test_the_documented_manifest_is_the_app_that_we_need() -> None:
     (manifest,) = [
         YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "bot_user" in block
     ]
-    assert set(manifest["oauth_config"]["scopes"]["bot"]) == {*SCOPES, *COMMANDS, *FILES}
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == {*SCOPES, *COMMANDS, *FILES, *HISTORY["C"]}
     assert manifest["settings"]["socket_mode_enabled"] is True
     assert manifest["settings"]["interactivity"]["is_enabled"] is True
     (command,) = manifest["features"]["slash_commands"]
@@ -413,7 +507,7 @@ def test_the_documented_manifest_is_the_app_that_we_need() -> None:
 
 @asynccontextmanager
 async def hooked(answer: Handler) -> AsyncIterator[tuple[Hook, Sink]]:
-    async with hook(answer) as receiver, open_session(total=2.0) as session:
+    async with hook(answer) as receiver, open_session(total=60.0) as session:
         settled = Settings.model_validate({"url": receiver.url})
         yield receiver, Sink(settled, Surroundings("team", session))
 
@@ -480,7 +574,7 @@ projects:
     credentials: {{access_key: AK, secret_key: SK}}
     clusters: [{{id: c1}}]
 sinks:
-  team: {{type: slack, token: {token}, channel: {channel}, base_url: "{url}"}}
+  team: {{type: slack, token: {token}, channel: {channel}, base_url: "{url}", report: true}}
   console: {{type: console}}
 """
 
@@ -493,4 +587,5 @@ async def test_check_online_asks_the_sinks_that_can_be_asked(tmp_path: Path) -> 
         found = await asyncio.to_thread(CliRunner().invoke, main, ["check", "--online", "-c", str(path)])
     assert found.exit_code == 1
     assert "0 of 1 clusters answered" in found.output
-    assert "sink team: the scope groups:history is missing: the same in private channels" in found.output
+    assert "sink team: the scope files:write is missing: to bring reports along, as `report: true` asks" in found.output
+    assert found.output.count("is missing") == 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from block_limits import texts
 from fake_slack import APP_TOKEN, CHANNEL, OTHER, Limits, Posted, slack
-from slack_story import Process, audit, cloud, configured, over, plan, program, quiet, retried, told
+from slack_story import Process, audit, cloud, configured, over, paused, plan, program, quiet, retried, told
 
 from notifier.domain.model import Kind
 from notifier.sinks import slack_channel
@@ -30,8 +30,8 @@ async def test_a_success_and_a_failure_that_is_retried_are_two_cards_with_quiet_
     plans = (plan(1), plan(6, retried()))
     async with slack() as workspace, cloud(*plans) as simulated:
         async with program(configured(tmp_path, simulated.url, workspace.url, plans)) as store:
-            await workspace.until(lambda: any("FAILED" in reply.text for reply in workspace.messages if reply.broadcast), 20)
-            await workspace.until(lambda: sum("Succeeded" in str(root.blocks) for root in workspace.roots) == 2, 20)
+            await workspace.until(lambda: any("FAILED" in reply.text for reply in workspace.messages if reply.broadcast))
+            await workspace.until(lambda: sum("Succeeded" in str(root.blocks) for root in workspace.roots) == 2)
             events = await quiet(store)
         audit(workspace, events)
     by_channel = {root.channel: root for root in workspace.roots}
@@ -69,7 +69,7 @@ async def test_accepted_and_reset_on_a_tenth_of_the_calls_nothing_is_seen_twice(
         cloud(*plans) as simulated,
         program(configured(tmp_path, simulated.url, workspace.url, plans)) as store,
     ):
-        await workspace.until(lambda: _ends(workspace.messages) == 6, 30)
+        await workspace.until(lambda: _ends(workspace.messages) == 6)
         audit(workspace, await quiet(store))
     assert hit["chat.postMessage"] >= 2
     assert hit["chat.update"] >= 2
@@ -82,15 +82,38 @@ async def test_a_failure_is_acknowledged_at_the_running_program_and_the_board_fo
         also = f", app_token: {APP_TOKEN}, board: true"
         path = configured(tmp_path, simulated.url, workspace.url, plans, also=also)
         async with program(path) as store:
-            await workspace.until(lambda: any("upgrade FAILED" in each.text for each in workspace.messages if each.broadcast), 20)
+            await workspace.until(lambda: any("upgrade FAILED" in each.text for each in workspace.messages if each.broadcast))
             board, card = sorted(workspace.roots, key=lambda root: root.metadata["event_type"])
             assert card.metadata["event_type"] == "css_upgrade"
             await workspace.press("acknowledge", card, user="lin")
             await workspace.until(lambda: "acknowledged by lin" in str(card.blocks))
             assert "css-1" in await workspace.command("status")
-            await workspace.until(lambda: ":x: *css-1*" in str(board.blocks), 10)
+            await workspace.until(lambda: ":x: *css-1*" in str(board.blocks))
             await quiet(store)
             assert len(await store.transact(lambda tx: tx.silences(0.0, over=True))) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_archived_channel_suspends_its_sink_and_another_is_told(tmp_path: Path) -> None:
+    archived = False
+
+    def fault(method: str, arguments: dict[str, Any]) -> str | None:
+        return "is_archived" if archived and method.startswith("chat.") and arguments["channel"] == CHANNEL else None
+
+    plans = (plan(1), plan(6))
+    async with slack(fault) as workspace, cloud(*plans) as simulated:
+        path = configured(tmp_path, simulated.url, workspace.url, plans, also=", fallback: other")
+        async with program(path) as store:
+            await workspace.until(lambda: any(root.channel == CHANNEL for root in workspace.roots))
+            archived = True
+            await workspace.until(lambda: any("archived" in root.text for root in workspace.roots if root.channel == OTHER))
+            # What was on its way when the channel was archived may still arrive; the pause is in the store before long.
+            state = await paused(store, "team")
+            assert (state.reason, str(state.detail).partition(": ")[2]) == ("missing", "is_archived")
+            tried = sum(arguments.get("channel") == CHANNEL for _, arguments in workspace.calls)
+            await workspace.until(lambda: any("Succeeded" in str(root.blocks) for root in workspace.roots))
+            again = sum(arguments.get("channel") == CHANNEL for _, arguments in workspace.calls) - tried
+            assert again < 5, "nobody goes on trying"
 
 
 FASTER = 30.0
@@ -105,10 +128,11 @@ async def test_twenty_clusters_at_once_stay_within_what_slack_takes(tmp_path: Pa
     async with slack() as workspace, cloud(*plans) as simulated:
         workspace.limits = Limits(FASTER)
         async with program(configured(tmp_path, simulated.url, workspace.url, plans, more=more)) as store:
-            await workspace.until(lambda: sum("Succeeded" in str(root.blocks) for root in workspace.roots) == 20, 40)
-            events = await quiet(store, 20)
+            await workspace.until(lambda: sum("Succeeded" in str(root.blocks) for root in workspace.roots) == 20)
+            events = await quiet(store)
         audit(workspace, events)
-    assert workspace.limits.refused == []
+    assert workspace.limits.edits_a_minute <= 50
+    assert workspace.limits.posts_a_second <= 1
     stages = sum(event.kind in {Kind.STAGE_STARTED, Kind.STAGE_SUCCEEDED} for event in events)
     assert sum(method == "chat.update" for method, _ in workspace.calls) < stages / 3, "edits are merged"
 
@@ -140,7 +164,7 @@ async def test_killed_at_any_step_of_a_post_nothing_is_seen_twice_and_nothing_is
     async with slack(executioner) as workspace, cloud(*plans) as simulated:
         bot = Process(configured(tmp_path, simulated.url, workspace.url, plans))
         executioner.kill = lambda: bot.send(signal.SIGKILL)
-        done = asyncio.create_task(workspace.until(lambda: not steps and _ends(workspace.messages) == 3, 60))
+        done = asyncio.create_task(workspace.until(lambda: not steps and _ends(workspace.messages) == 3))
         died = None
         try:
             while not done.done():

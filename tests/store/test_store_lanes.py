@@ -405,6 +405,7 @@ async def test_what_a_sink_asks_to_keep_is_kept_under_its_name(store: Store) -> 
 
 async def test_the_newest_word_on_a_task_is_its_last_event(store: Store) -> None:
     first, second = await _owe(store, "a", "b")
-    assert await store.transact(lambda tx: tx.newest_of_thread(first[0].thread)) == first[-1]
-    assert await store.transact(lambda tx: tx.newest_of_thread(second[0].thread)) == second[-1]
-    assert await store.transact(lambda tx: tx.newest_of_thread("nothing")) is None
+    assert await store.transact(lambda tx: tx.newest_of_thread(first[0].thread, 1)) == first[-1:]
+    assert await store.transact(lambda tx: tx.newest_of_thread(second[0].thread, 1)) == second[-1:]
+    assert await store.transact(lambda tx: tx.newest_of_thread(first[0].thread, 99)) == first
+    assert await store.transact(lambda tx: tx.newest_of_thread("nothing", 99)) == []

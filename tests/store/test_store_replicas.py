@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -18,11 +19,13 @@ from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.sources.contract import Answer
 from notifier.store.errors import Fenced
 from notifier.store.replicas import AT_ONCE, Presence, Standstill
-from notifier.store.rows import Claim, SinkState, State
+from notifier.store.rows import Claim, SinkState, State, Turn
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
 KEYS = frozenset(f"p1/c{number}" for number in range(10))
+TWENTY = Turn("the receiver", 20.0)
+
 GONE = -1.0
 """Seconds of a lease that is over as soon as it is given."""
 
@@ -172,29 +175,60 @@ async def test_a_pause_that_one_replica_began_holds_for_all_and_one_of_them_prob
     down = SinkState(5, paused=True, paused_until=now + 100, reason="server", detail="503")
     await store.transact(lambda tx: tx.mark("team", down))
     await store.transact(lambda tx: tx.mark("team", SinkState(1)))
-    standing, wait = await store.transact(lambda tx: tx.admit("team", NOW, limited=False))
+    standing, wait = await store.transact(lambda tx: tx.admit("team", NOW))
     assert standing == down
     assert wait == pytest.approx(100, abs=5), "another's single failure does not end the pause"
     await store.transact(lambda tx: tx.mark("team", SinkState(5, paused=True, paused_until=now - 1)))
-    assert (await store.transact(lambda tx: tx.admit("team", NOW, limited=False)))[1] == 0
+    assert (await store.transact(lambda tx: tx.admit("team", NOW)))[1] == 0
     await store.transact(lambda tx: tx.probing("team", 30.0, NOW))
-    assert (await store.transact(lambda tx: tx.admit("team", NOW, limited=False)))[1] == pytest.approx(30, abs=5)
+    assert (await store.transact(lambda tx: tx.admit("team", NOW)))[1] == pytest.approx(30, abs=5)
     await store.transact(lambda tx: tx.mark("team", SinkState(), recovered=True))
-    assert await store.transact(lambda tx: tx.admit("team", NOW, limited=False)) == (SinkState(), 0)
+    assert await store.transact(lambda tx: tx.admit("team", NOW)) == (SinkState(), 0)
 
 
 async def test_a_sink_that_is_off_until_a_person_acts_admits_nobody(store: Store) -> None:
     await store.transact(lambda tx: tx.enrol("team", "f", NOW))
     await store.transact(lambda tx: tx.mark("team", SinkState(1, paused=True, reason="gone")))
-    assert (await store.transact(lambda tx: tx.admit("team", NOW, limited=False)))[1] == float("inf")
+    assert (await store.transact(lambda tx: tx.admit("team", NOW)))[1] == float("inf")
 
 
-async def test_a_turn_that_one_replica_took_is_gone_for_all(store: Store) -> None:
-    await store.transact(lambda tx: tx.enrol("team", "f", NOW))
-    assert (await store.transact(lambda tx: tx.admit("team", NOW, limited=True)))[1] == 0
-    await store.transact(lambda tx: tx.took_turn("team", 20.0, NOW))
-    assert (await store.transact(lambda tx: tx.admit("team", NOW, limited=True)))[1] == pytest.approx(20, abs=5)
-    assert (await store.transact(lambda tx: tx.admit("team", NOW, limited=False)))[1] == 0
+async def test_a_turn_that_was_taken_is_gone_for_all_replicas_and_for_other_sinks_of_the_same_receiver(store: Store) -> None:
+    for name in ("team", "other"):
+        await store.transact(lambda tx, name=name: tx.enrol(name, "f", NOW))  # type: ignore[misc]  # bound now
+    assert (await store.transact(lambda tx: tx.admit("team", NOW, TWENTY)))[1] == 0
+    await store.transact(lambda tx: tx.took_turn(TWENTY, NOW))
+    for name in ("team", "other", "never met"):
+        wait = (await store.transact(lambda tx, name=name: tx.admit(name, NOW, TWENTY)))[1]  # type: ignore[misc]  # likewise
+        assert wait == pytest.approx(20, abs=5)
+    assert (await store.transact(lambda tx: tx.admit("team", NOW)))[1] == 0
+    assert (await store.transact(lambda tx: tx.admit("team", NOW, Turn("somebody else", 20.0))))[1] == 0
+
+
+async def test_turns_queue_up_and_one_that_is_too_far_off_is_left_to_others(store: Store) -> None:
+    five = Turn("a channel", 5.0)
+
+    async def take(within: float) -> float:
+        wait = await store.transact(lambda tx: tx.take_turn(five, within, NOW))
+        assert wait is not None
+        return wait
+
+    assert await take(0.0) == 0
+    assert await take(float("inf")) == pytest.approx(5, abs=2)
+    if store.alone:
+        return  # One process queues up in memory.
+    assert await take(4.0) == pytest.approx(10, abs=2)
+    assert await take(11.0) == pytest.approx(10, abs=2)
+    assert await take(0.0) == pytest.approx(15, abs=2)
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_wait_for_it_to_come_round(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/notifier.db").open()
+    try:
+        await store.transact(lambda tx: tx.admit("team", NOW, TWENTY))
+        await store.transact(lambda tx: tx.took_turn(TWENTY, NOW))
+        assert (await store.transact(lambda tx: tx.admit("team", NOW - 3600, TWENTY)))[1] == 20
+    finally:
+        store.close()
 
 
 async def test_nobody_takes_a_turn_while_another_is_taking_it(postgres_url: str) -> None:
@@ -202,16 +236,16 @@ async def test_nobody_takes_a_turn_while_another_is_taking_it(postgres_url: str)
     waits: list[float] = []
 
     def both(tx: Transaction) -> None:
-        waits.append(tx.admit("team", NOW, limited=True)[1])
+        waits.append(tx.admit("team", NOW, TWENTY)[1])
         # The other asks while our transaction is open: on a thread of its own, so that it may.
         asyncio.run(asked_by_the_other())
-        tx.took_turn("team", 20.0, NOW)
+        tx.took_turn(TWENTY, NOW)
 
     async def asked_by_the_other() -> None:
-        waits.append((await replicas[1].transact(lambda tx: tx.admit("team", NOW, limited=True)))[1])
+        waits.append((await replicas[1].transact(lambda tx: tx.admit("team", NOW, TWENTY)))[1])
 
     try:
-        await replicas[0].transact(lambda tx: tx.enrol("team", "f", NOW))
+        await replicas[0].transact(lambda tx: tx.admit("team", NOW, TWENTY))  # So that there is a row.
         await replicas[0].transact(both)
     finally:
         for each in replicas:
