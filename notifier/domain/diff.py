@@ -209,7 +209,8 @@ class _Teller:
         self._start_nodes(task)
         self._stages(old, task)
         if task.status in TERMINAL - self.state.endings:
-            self._end(old, task)
+            # What was in flight before a retry that began anew says nothing of where that one ended.
+            self._end(() if again and len(attempts) > 1 else old.in_flight, task)
         self._forget(task)
 
     def _retry(self, old: Task, task: Task, attempt: int, *, inferred: bool) -> None:
@@ -258,13 +259,12 @@ class _Teller:
         if marks != self.state.marks.get(node, {}):
             self.state = replace(self.state, marks={**self.state.marks, node: marks})
 
-    def _end(self, old: Task, task: Task) -> None:
+    def _end(self, last: tuple[str, ...], task: Task) -> None:
         when = self._latest(task)
         first_failure = not self.state.endings & FAILURES
         self.state = replace(self.state, endings=self.state.endings | {task.status})
         if task.status in FAILURES and first_failure:
-            failed = task.in_flight or tuple(node for node in old.in_flight if node not in task.completed)
-            for node in failed:
+            for node in task.in_flight or [node for node in last if node not in task.completed]:
                 self.tell(Kind.NODE_FAILED, when, attempt=self.state.attempt, node=node)
         self.tell(ENDINGS[task.status], when, attempt=self.state.attempt)
 

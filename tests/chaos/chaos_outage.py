@@ -82,7 +82,7 @@ async def outage(folder: Path, *, clusters: int, seed: int, down_for: float, hur
     ``hurry``: how many times shorter the program's own waits are.
     """
     scenario, port = fleet(clusters, seed=seed, window=600.0), await free_port()
-    moods, keep = Moods(down_for, patience=down_for / 6), down_for / 4
+    moods, keep = Moods(down_for, patience=down_for / 6), round(down_for / 4, 1)  # As the configuration spells it.
     down, gone, throttled = Ledger(down=lambda: moods.down), Ledger(down=lambda: moods.down), Ledger(patience=moods.asks)
     async with (
         down,

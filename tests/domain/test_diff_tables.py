@@ -206,6 +206,15 @@ def test_a_failure_that_forgets_its_node_is_of_the_node_last_seen_in_flight() ->
     assert watch.events[-1].time == at(watch.minute), "without endTime it is dated when it was seen"
 
 
+def test_a_failure_that_forgets_its_node_is_not_of_a_node_that_was_in_flight_before_the_retry_began_anew() -> None:
+    watch = Watch(task())
+    watch.poll(task(completed=("a", "b"), in_flight=("c",), current_node="c"))
+    assert watch.poll(task(FAILED, executions=2)) == ["task.retried", "task.failed"]
+    kept = Watch(task())
+    kept.poll(task(completed=("a",), in_flight=("b",), current_node="b"))
+    assert kept.poll(task(FAILED, executions=2, completed=("a",))) == ["task.retried", "node.failed b", "task.failed"]
+
+
 def test_a_completed_node_is_not_dated_by_stages_that_were_not_its_last() -> None:
     watch = Watch()
     watch.poll(task(RUNNING, stage(0, SUCCESS, 1, 2), stage(1, RUNNING, 3)))
