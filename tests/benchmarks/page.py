@@ -68,14 +68,16 @@ async def paint(url: str, path: str) -> None:
     """When a browser first shows something, and when all of it is there, from the click on."""
     from playwright.async_api import async_playwright  # noqa: PLC0415 - it is not always there
 
-    script = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    painted = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
     paints, loads, weight = [], [], 0.0
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
         for _ in range(5):
             page = await browser.new_page()
             await page.goto(url)
-            paints.append(await page.evaluate(script))
+            while (first := await page.evaluate(painted)) is None:  # noqa: ASYNC110 - the page lets nobody wait inside it
+                await asyncio.sleep(0.01)
+            paints.append(first)
             loads.append(await page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart"))
             weight = await page.evaluate("performance.getEntries().reduce((sum, each) => sum + (each.transferSize || 0), 0)")
             await page.close()
