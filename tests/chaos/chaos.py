@@ -224,6 +224,7 @@ async def main() -> int:
         versions = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "kernel": platform.release()}
         runs = [{"run": said.name, "good": said.good, **said.notes, **dict(_numbers(said))} for said in told]
         report = {"seed": asked.seed, "scale": asked.scale, "versions": versions, "runs": runs}
+        options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "chaos.json").write_text(json.dumps(report, indent=2))
     broken = [said.name for said in told if said.good is False]
     skipped = sum(said.good is None for said in told)

@@ -27,7 +27,8 @@ Outcome = tuple[Verdict, dict[str, float]]
 async def kills(folder: Path, *, count: int, clusters: int, seed: int, rough: bool = False) -> Outcome:
     """Run A: SIGKILL again and again. ``rough``: a fifth of all answers is bad, on both sides.
 
-    Recovery is from the start of the process to the first receipt after it, where something is owed then.
+    Recovery is from the start of the process to the first receipt after it, where something is owed then, and where the receiver
+    had not refused so often in a row that it is left alone for a while.
     """
     draw = Random(seed)
     scenario = fleet(clusters, seed=seed, window=600.0)
@@ -38,10 +39,14 @@ async def kills(folder: Path, *, count: int, clusters: int, seed: int, rough: bo
         await here.bot.start()
         await here.looked_at()
         wanting, done = Wanting(scenario), 0
+        before = now = 0
         while done < count and wanting.after(here.ledger.receipts):
-            recoveries.append(await _recovered(here))
+            took = await _recovered(here)
+            if '"sink.paused"' not in here.bot.log[before:]:  # By this process, or by the one before it.
+                recoveries.append(took)
             await asyncio.sleep(draw.uniform(0.05, 0.6))
             await here.bot.end(signal.SIGKILL)
+            before, now = now, len(here.bot.log)
             await here.bot.start()
             done += 1
         await here.all_told(PATIENCE)
