@@ -78,7 +78,7 @@ def test_the_compose_file_is_one_by_its_specification() -> None:
 def test_the_manifests_are_ones_by_kubernetes_own_schemas(manifests: Mapping[str, dict[str, Any]]) -> None:
     if importlib.util.find_spec("kubernetes_validate") is None:
         pytest.skip("kubernetes-validate is not installed: the manifests' schemas are NOT checked")
-    import kubernetes_validate  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - it takes 100 MB, so few have it
+    import kubernetes_validate  # noqa: PLC0415 - it takes 100 MB, so few have it
 
     for manifest in manifests.values():
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
