@@ -14,13 +14,12 @@ from typing import Any
 from notifier.config import Settings
 from notifier.config.timing import TimedCluster
 from notifier.domain.diff import Step, diff
-from notifier.domain.expectation import NOTHING, History
 from notifier.domain.known import Known
-from notifier.domain.model import Action, Event, Status
+from notifier.domain.model import Action, Event
 from notifier.domain.outage import reachable, unreachable
 from notifier.domain.shown import Shown
-from notifier.domain.timekeeping import Limits, keep_time
-from notifier.engine.library import KEPT
+from notifier.domain.timekeeping import Limits, due, keep_time
+from notifier.engine.library import Library
 from notifier.sources.recording import Entry, Failed, RecordingError
 
 NOBODYS = Limits()
@@ -61,7 +60,6 @@ class _Seen:
     pages: dict[Action, tuple[Any, ...]] = field(default_factory=dict)
     good_at: dict[Action, datetime] = field(default_factory=dict)
     check_at: dict[Action, datetime | None] = field(default_factory=dict)
-    histories: dict[Action, tuple[datetime, History]] = field(default_factory=dict)
 
 
 class Rebuilding:
@@ -73,6 +71,7 @@ class Rebuilding:
         self._rules = rules or Rules()
         self._seen: dict[str, _Seen] = {}
         self._shown = Shown()
+        self._library = Library()
 
     def events(self, entries: Iterable[Entry]) -> Iterator[Event]:
         """Every event, in the order in which it was found."""
@@ -111,30 +110,11 @@ class Rebuilding:
         last = seen.good_at.get(action)
         seen.good_at[action] = entry.at
         limits = self._rules.limits.get(entry.cluster.key, self._rules.usual)
-        if step.known is before and not _due(last, seen.check_at.get(action), limits, entry.at):
+        if step.known is before and not due([last], seen.check_at.get(action), limits, entry.at):
             return step.events
-        histories = {action: self._history(seen, step.known, entry)}
+        now = entry.at.timestamp()
+        histories = self._library.histories(self._shown.history, entry.cluster, step.known, [action], now)
         timed = keep_time(before, step.known, step.events, entry.cluster, {action: last}, limits, histories, entry.at)
         self._shown.add(entry.cluster.key, timed.lengths)
         seen.known, seen.check_at[action] = timed.known, timed.check_at
         return timed.events
-
-    def _history(self, seen: _Seen, known: Known, entry: Entry) -> History:
-        """What is known of others, taken as it is for as long as a run takes it so."""
-        running = [
-            task for (action, task), each in known.tasks.items() if action is entry.action and each.task.status == Status.RUNNING
-        ]
-        if not running:
-            seen.histories.pop(entry.action, None)
-            return NOTHING
-        kept = seen.histories.get(entry.action)
-        if kept is None or (entry.at - kept[0]).total_seconds() > KEPT:
-            kept = (entry.at, self._shown.history(entry.cluster.key, entry.action, running))
-            seen.histories[entry.action] = kept
-        return kept[1]
-
-
-def _due(last: datetime | None, check_at: datetime | None, limits: Limits, at: datetime) -> bool:
-    """Whether time may have something to tell though nothing changed; as `Watch.due`."""
-    gap = last is not None and (at - last).total_seconds() > limits.patience
-    return gap or (check_at is not None and at >= check_at)

@@ -98,6 +98,15 @@ class Timed:
     check_at: datetime | None = None
 
 
+def due(lasts: Iterable[datetime | None], check_at: datetime | None, limits: Limits, now: datetime) -> bool:
+    """Whether time may have something to tell though nothing changed: `Timed.check_at` has come, or there was a gap.
+
+    ``lasts``: the good answers before those that came now, None where there was none.
+    """
+    gap = any(last is not None and (now - last).total_seconds() > limits.patience for last in lasts)
+    return gap or (check_at is not None and now >= check_at)
+
+
 def keep_time(  # noqa: PLR0917 - what was, what is, what was told, and by which rules
     before: Known,
     after: Known,

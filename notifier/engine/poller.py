@@ -24,7 +24,7 @@ from notifier.domain.outage import reachable, unreachable
 from notifier.domain.plan import Audience
 from notifier.domain.reminders import ENDS
 from notifier.domain.render import summary
-from notifier.domain.timekeeping import Limits, keep_time
+from notifier.domain.timekeeping import Limits, due, keep_time
 from notifier.engine.budget import Budget
 from notifier.engine.library import Library
 from notifier.engine.reminding import drop_ended, followed_up
@@ -85,8 +85,7 @@ class Watch:
 
     def due(self, good: Good, now: datetime) -> bool:
         """Whether time has something to tell, or there was a gap in which nothing was seen."""
-        gap = any(last is not None and (now - last).total_seconds() > self.limits.patience for last in good.values())
-        return bool(good) and (gap or (self.check_at is not None and now >= self.check_at))
+        return bool(good) and due(good.values(), self.check_at, self.limits, now)
 
     since: float = field(default_factory=time.monotonic)
     """When it came under watch."""
@@ -317,7 +316,7 @@ class Poller:
         else:
             reason = (failure.reason.value, failure.detail)
             step = unreachable(known, cluster, reason, now, self._cadence.unreachable_after)
-        histories = self._library.histories(tx, cluster, step.known, good)
+        histories = self._library.histories(tx.history, cluster, step.known, good, time.monotonic())
         rests = evidence(before, watch.answers, fresh, good, now)
         timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now, rests)
         known, events = timed.known, list(timed.events)

@@ -145,9 +145,8 @@ class Channel:
                 answer = await self._calls.call(method, blocks=form, **arguments)
             except DeliveryError as error:
                 if error.reason is DeliveryReason.THROTTLED and method == "chat.update":
-                    await self._pace.take(
-                        error.retry_after or 0.0
-                    )  # It is said of the workspace, so the other channels wait too.
+                    # It is said of the workspace, so the other channels wait too.
+                    await self._pace.take(error.retry_after or 0.0)
                 if error.reason not in {DeliveryReason.INVALID, DeliveryReason.TOO_LARGE}:
                     raise
                 await self._pace.take(1 / RATE)  # The engine has counted one call.

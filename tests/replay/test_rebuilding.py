@@ -18,7 +18,7 @@ from notifier.domain.plan import Audience
 from notifier.domain.stall import StallRule
 from notifier.domain.timekeeping import MIGRATION_LIMIT, Limits
 from notifier.domain.window import Window
-from notifier.engine import library
+from notifier.engine import poller
 from notifier.engine.budget import Budget
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.rebuilding import Rebuilding, Rules
@@ -89,7 +89,7 @@ async def test_a_replay_tells_what_the_run_told_with_every_forecast(
     name: str, outage: tuple[float, float], limits: Limits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played = Failing(SCENARIOS[name], *outage)
-    monkeypatch.setattr(library, "time", SimpleNamespace(monotonic=lambda: played.at))
+    monkeypatch.setattr(poller, "time", SimpleNamespace(monotonic=lambda: played.at))
     told = await run(played, tmp_path, limits, 300.0)
     again = replayed(tmp_path, Rules(300.0, usual=limits))
     assert again == [replace(event, evidence=None) for event in told]
