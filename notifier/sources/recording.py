@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from notifier.domain.errors import FetchReason
 from notifier.domain.model import Action, Cluster, Snapshot
+from notifier.domain.render import iso
 from notifier.sources.wire import UnreadableError, WireTask, read_page, to_task
 
 FORMAT = "css-upgrade-notifier recording"
@@ -100,7 +101,7 @@ class Script:
         if number is None:
             number = self._numbers[who] = len(self._numbers) + 1
             yield _line({"cluster": number, "is": _cluster.dump_python(entry.cluster, mode="json")})
-        said: dict[str, Any] = {"at": _iso(entry.at), "of": number, "action": entry.action.value}
+        said: dict[str, Any] = {"at": iso(entry.at), "of": number, "action": entry.action.value}
         key, answer = (number, entry.action), (entry.pages, entry.partial, entry.digest)
         if entry.failure is not None:
             self._last.pop(key, None)
@@ -116,10 +117,6 @@ class Script:
 
 def _line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")) + "\n"
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass

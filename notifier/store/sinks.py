@@ -48,7 +48,7 @@ class Sinks(Lanes):
 
     def took_turn(self, turn: Turn, now: float) -> None:
         """Have everybody wait for the turn's gap before the next; whoever was admitted calls it."""
-        self._run(update(schema.turn).where(schema.turn.c.key == turn.key).values(next_at=self.now(now) + turn.gap))
+        self._book(turn, self.now(now))
 
     def take_turn(self, turn: Turn, within: float, now: float) -> float | None:
         """Take the next turn; seconds until it comes. None: another replica is taking one, ask again in `TURN` seconds.
@@ -58,9 +58,11 @@ class Sinks(Lanes):
         instant = self.now(now)
         wait = self._next(turn, instant)
         if wait is not None and wait <= within:
-            ours = update(schema.turn).where(schema.turn.c.key == turn.key)
-            self._run(ours.values(next_at=instant + wait + turn.gap))
+            self._book(turn, instant + wait)
         return wait
+
+    def _book(self, turn: Turn, at: float) -> None:
+        self._run(update(schema.turn).where(schema.turn.c.key == turn.key).values(next_at=at + turn.gap))
 
     def _next(self, turn: Turn, instant: float) -> float | None:
         """Seconds until the next turn, which is ours to take in this transaction; None: it is another's just now.

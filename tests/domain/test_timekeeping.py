@@ -13,7 +13,7 @@ from notifier.domain.model import Action, Cluster, Event, Kind, Snapshot, Stage,
 from notifier.domain.outage import unreachable
 from notifier.domain.render import payload, summary
 from notifier.domain.stall import StallRule, usual
-from notifier.domain.timekeeping import Ended, Limits, Timed, keep_time
+from notifier.domain.timekeeping import Ended, Limits, Timed, due, keep_time
 from notifier.domain.window import Window
 from notifier.domain.words import Words
 
@@ -299,3 +299,22 @@ def test_a_stage_that_varies_little_is_given_room_and_one_that_varies_much_is_no
         assert found.longest < found.limit <= 2.05 * found.longest
     bare = replace(OFFLINE, stages=())
     assert usual(bare, Course(), Outlook(Course(), History(), ()), rule).longest is None
+
+
+@pytest.mark.parametrize(
+    ("lasts", "check_at", "expected"),
+    [
+        ([], None, False),
+        ([None], None, False),
+        ([-60.0], None, False),
+        ([None, -60.1], None, True),
+        ([-1.0], 0.1, False),
+        ([-1.0], 0.0, True),
+    ],
+)
+def test_time_is_looked_at_after_a_gap_and_when_something_falls_due(
+    lasts: list[float | None], check_at: float | None, *, expected: bool
+) -> None:
+    seen = [None if each is None else NOW + timedelta(seconds=each) for each in lasts]
+    when = None if check_at is None else NOW + timedelta(seconds=check_at)
+    assert due(seen, when, Limits(patience=60.0), NOW) is expected

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from alembic.config import Config
+from sqlalchemy import make_url
+
 from notifier.domain.diff import diff
 from notifier.domain.holding import Holding
 from notifier.domain.known import Known
@@ -17,6 +20,19 @@ from notifier.store.transaction import Transaction
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC).timestamp()
 LEASE = 30.0
+
+
+def driver(url: str) -> str:
+    """The URL of a store as SQLAlchemy takes it."""
+    parsed = make_url(url)
+    return url if parsed.get_backend_name() == "sqlite" else str(parsed.set(drivername="postgresql+psycopg"))
+
+
+def migrations() -> Config:
+    """Those of the store, for Alembic."""
+    config = Config()
+    config.set_main_option("script_location", "notifier.store:migrations")
+    return config
 
 
 def cluster(name: str = "search") -> Cluster:

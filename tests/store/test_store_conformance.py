@@ -8,11 +8,10 @@ from functools import partial
 
 import pytest
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, make_url, text
-from store_scenes import NOW, Scene, cluster, running
+from sqlalchemy import create_engine, text
+from store_scenes import NOW, Scene, cluster, driver, migrations, running
 
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Status
@@ -25,11 +24,6 @@ from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
 
-def _driver(url: str) -> str:
-    parsed = make_url(url)
-    return url if parsed.get_backend_name() == "sqlite" else str(parsed.set(drivername="postgresql+psycopg"))
-
-
 def test_an_empty_database_is_migrated_once_and_then_left_alone(empty_url: str) -> None:
     for expected in (None, schema.HEAD):
         store = Store(empty_url).open()
@@ -39,7 +33,7 @@ def test_an_empty_database_is_migrated_once_and_then_left_alone(empty_url: str) 
 
 def test_the_migrations_make_the_tables_that_the_code_believes_in(empty_url: str) -> None:
     Store(empty_url).open().close()
-    engine = create_engine(_driver(empty_url))
+    engine = create_engine(driver(empty_url))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
@@ -47,15 +41,13 @@ def test_the_migrations_make_the_tables_that_the_code_believes_in(empty_url: str
 
 
 def test_the_constant_names_the_newest_migration() -> None:
-    config = Config()
-    config.set_main_option("script_location", "notifier.store:migrations")
-    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+    assert ScriptDirectory.from_config(migrations()).get_current_head() == schema.HEAD
 
 
 def test_a_schema_of_a_newer_program_is_refused_and_kept(empty_url: str) -> None:
     url = empty_url
     Store(url).open().close()
-    engine = create_engine(_driver(url))
+    engine = create_engine(driver(url))
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()

@@ -6,12 +6,11 @@ import itertools
 import psycopg
 import pytest
 from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import sql
-from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
-from store_scenes import NOW, Scene, arrived, claim, cluster, running
+from store_scenes import NOW, Scene, arrived, claim, cluster, driver, migrations, running
 
 from notifier.store.errors import StoreError
 from notifier.store.rows import State
@@ -24,16 +23,10 @@ FIRST = "0007"
 Columns = dict[str, dict[str, ReflectedColumn]]
 
 
-def _migrations() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "notifier.store:migrations")
-    return config
-
-
 def _at(url: str, revision: str) -> Columns:
     """Every column of every table after the migration to a revision."""
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
-    config = _migrations()
+    engine = create_engine(driver(url))
+    config = migrations()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -58,7 +51,7 @@ def _breaks(before: Columns, after: Columns) -> list[str]:
 
 
 def test_since_the_first_edition_migrations_only_add(postgres_empty: str) -> None:
-    steps = [step.revision for step in ScriptDirectory.from_config(_migrations()).walk_revisions(FIRST, HEAD)]
+    steps = [step.revision for step in ScriptDirectory.from_config(migrations()).walk_revisions(FIRST, HEAD)]
     seen = [_at(postgres_empty, revision) for revision in reversed(steps)]
     for earlier, later in itertools.pairwise(seen):
         assert _breaks(earlier, later) == []
