@@ -7,6 +7,7 @@ import pytest
 
 from notifier.domain.course import PAUSE, Course, key
 from notifier.domain.diff import diff
+from notifier.domain.evidence import AnswerFacts, Evidence
 from notifier.domain.expectation import History, Outlook, sample
 from notifier.domain.known import Known
 from notifier.domain.model import Action, Cluster, Event, Kind, Snapshot, Stage, Status, Task
@@ -198,6 +199,29 @@ def test_unchanged_answers_that_are_not_due_change_nothing() -> None:
     before = keeper.known
     assert keeper.look(0.25, OFFLINE) == []
     assert keeper.known is before
+
+
+def test_what_time_tells_rests_on_the_last_answer_and_what_an_answer_tells_on_two() -> None:
+    known = diff(Known(), Snapshot(CLUSTER, Action.UPGRADING, (MIGRATING,)), NOW).known
+    later = NOW + MINUTE * 200
+    step = diff(known, Snapshot(CLUSTER, Action.UPGRADING, (OFFLINE,)), later)
+    two = Evidence(AnswerFacts(later, 9, "b"), AnswerFacts(NOW, 8, "a"))
+    timed = keep_time(
+        known,
+        step.known,
+        step.events,
+        CLUSTER,
+        {Action.UPGRADING: later - MINUTE / 4},
+        Limits(None, Window(ends=NOW + MINUTE * 210, warn=MINUTE * 30)),
+        {},
+        later,
+        {Action.UPGRADING: two},
+    )
+    assert {event.kind: event.evidence for event in timed.events} == {
+        Kind.STAGE_SUCCEEDED: two,
+        Kind.STAGE_STARTED: two,
+        Kind.TASK_WINDOW_ENDING: Evidence(two.later),
+    }
 
 
 def test_the_limit_of_data_migration_is_warned_of_three_times() -> None:
