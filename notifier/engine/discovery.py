@@ -92,7 +92,7 @@ class Discovery:
         self._looks: set[asyncio.Task[None]] = set()
 
     async def recall(self) -> None:
-        """Have those watched that were discovered before the program was stopped, whatever the lists will say.
+        """Have those watched that were discovered before the program was stopped, whatever the lists will say, and note who is.
 
         Raises:
             StoreError: Nobody can say who they are.
@@ -100,6 +100,9 @@ class Discovery:
         rolls = await self._store.transact(lambda tx: [tx.roll(survey.project_id) for survey in self.surveys])
         for survey, roll in zip(self.surveys, rolls, strict=True):
             self._follow(survey, discovery.under(roll, survey.wanted, survey.explicit))
+        # Whom neither the configuration nor a list has any more is shown no more, whatever is remembered of it.
+        watched = frozenset(watch.cluster.key for watch in self._poller.watches)
+        await self._store.transact(lambda tx: tx.watch_only(watched))
 
     def tick(self) -> None:
         """Start every look that is due."""
@@ -181,6 +184,9 @@ class Discovery:
             tx.save(member.cluster, (before, version), step.known, (step.events, deliveries), now.timestamp())
             events += step.events
             owed |= {planned.sink for planned in deliveries if not planned.silence}
+        was, now_is = _keys(roll, survey.explicit), _keys(call.roll, survey.explicit)
+        tx.watch(now_is - was, watched=True)
+        tx.watch(was - now_is, watched=False)
         return Taken(call.roll, tuple(events), frozenset(owed))
 
     def _follow(self, survey: Survey, roll: Roll) -> None:
@@ -195,3 +201,8 @@ class Discovery:
         survey.watching |= {watch.cluster.key: watch for watch in fresh}
         self._poller.drop(gone)
         self._poller.add(fresh)
+
+
+def _keys(roll: Roll, explicit: frozenset[str]) -> frozenset[str]:
+    """By their keys, those on a roll whose being watched is for the list to say."""
+    return frozenset(cluster.key for cluster in roll.watched if cluster.id not in explicit)

@@ -8,46 +8,41 @@ from sqlalchemy import JSON, ColumnElement, Select, cast, func, select, tuple_
 from notifier.domain.known import KnownTask
 from notifier.domain.model import Action, Eta, Event, Status
 from notifier.store import codec, schema
-from notifier.store.discoveries import Discoveries
 from notifier.store.rows import ClusterRow, EventRow, TaskRow
-from notifier.store.session import moment
+from notifier.store.session import Session, moment
 
 SEPARATOR = "/"
 """Between the parts of a key: neither ids nor actions hold it."""
 
 
-class Catalogue(Discoveries):
-    """The part of a transaction that lists what is watched; single clusters and tasks are found though they are forgotten."""
+class Catalogue(Session):
+    """The part of a transaction that lists what is watched; single clusters and tasks are found though they are so no more."""
 
     def clusters(self) -> list[ClusterRow]:
         """Every cluster, by name, each with its tasks."""
-        rows = self._clusters(select(schema.cluster).where(self._watched()))
+        rows = self._clusters(select(schema.cluster).where(schema.cluster.c.watched))
         return sorted(rows, key=lambda row: (row.cluster.name, row.cluster.key))
 
     def clusters_page(self, *, after: str = "", limit: int = 50) -> list[ClusterRow]:
         """The clusters whose keys follow ``after``, by key, each with its tasks."""
         table = schema.cluster
-        return self._clusters(select(table).where(table.c.key > after, self._watched()).order_by(table.c.key).limit(limit))
+        return self._clusters(select(table).where(table.c.key > after, table.c.watched).order_by(table.c.key).limit(limit))
 
     def cluster_counts(self) -> tuple[int, int]:
         """How many clusters there are, and how many of them cannot be polled."""
-        row = self._run(select(func.count(), func.count(schema.cluster.c.outage)).where(self._watched())).one()
+        row = self._run(select(func.count(), func.count(schema.cluster.c.outage)).where(schema.cluster.c.watched)).one()
         return row[0], row[1]
 
     def cluster_names(self, limit: int = 200) -> list[str]:
         """What clusters are called, by name; the first of them if there are more."""
         found = self._run(
-            select(schema.cluster.c.facts).where(self._watched()).order_by(schema.cluster.c.key).limit(limit)
+            select(schema.cluster.c.facts).where(schema.cluster.c.watched).order_by(schema.cluster.c.key).limit(limit)
         ).scalars()
         return sorted({codec.cluster.validate_json(facts).name for facts in found})
 
     def cluster(self, cluster_id: str) -> ClusterRow | None:
         """A cluster by its id."""
         return next(iter(self._clusters(select(schema.cluster).where(_of_cluster(cluster_id)).limit(1))), None)
-
-    def _watched(self) -> ColumnElement[bool]:
-        """Not the clusters that discovery has forgotten."""
-        return schema.cluster.c.key.not_in(self.forgotten())
 
     def _clusters(self, query: Select[Any]) -> list[ClusterRow]:
         rows = self._run(query).all()

@@ -1,8 +1,9 @@
-"""What is known of a project's list of clusters."""
+"""What is known of a project's list of clusters, and which clusters are watched at all."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from notifier.domain.discovery import Roll
 from notifier.store import codec, schema, statements
@@ -36,11 +37,16 @@ class Discoveries(Session):
             found.update(self._run(select(table.c.key).where(table.c.key.in_(part))).scalars())
         return frozenset(found)
 
-    def forgotten(self) -> frozenset[str]:
-        """The keys of clusters that have gone from the lists they were on."""
-        return frozenset(
-            member.cluster.key
-            for written in self._run(select(schema.discovery.c.roll)).scalars()
-            for member in codec.roll.validate_json(written).members.values()
-            if member.gone_at is not None
-        )
+    def watch(self, keys: Iterable[str], *, watched: bool) -> None:
+        """Note of some clusters, by their keys, that they are watched now, or no more; unknown ones are passed over."""
+        wanted, table = sorted(keys), schema.cluster
+        for start in range(0, len(wanted), AT_ONCE):
+            part = wanted[start : start + AT_ONCE]
+            self._run(update(table).where(table.c.key.in_(part)).values(watched=watched))
+
+    def watch_only(self, keys: AbstractSet[str]) -> None:
+        """Note that of all clusters these are watched, by their keys, and no others."""
+        table = schema.cluster
+        noted = {row.key: row.watched for row in self._run(select(table.c.key, table.c.watched))}
+        self.watch((key for key, watched in noted.items() if not watched and key in keys), watched=True)
+        self.watch((key for key, watched in noted.items() if watched and key not in keys), watched=False)

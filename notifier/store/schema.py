@@ -23,9 +23,10 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration; a database that says otherwise is migrated, or refused if it is newer than this program."""
 
 STRIDE = 10_000
@@ -53,6 +54,7 @@ cluster = Table(
     Column("outage", Text),
     Column("outage_told", Boolean, nullable=False),
     Column("answers", Text, nullable=False, server_default="{}"),
+    Column("watched", Boolean, nullable=False, server_default=true()),
     Column("version", BigInteger, nullable=False),
     Column("changed_at", Double, nullable=False),
 )

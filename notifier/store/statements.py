@@ -18,7 +18,7 @@ TASKS: Select[Any] = select(schema.task.c.action, schema.task.c.id, schema.task.
 SAVE_CLUSTER: Update = (
     update(schema.cluster)
     .where(schema.cluster.c.key == bindparam("old_key"), schema.cluster.c.version == bindparam("old_version"))
-    .values({name: bindparam(name) for name in schema.cluster.c.keys() if name != "key"})  # noqa: SIM118 - no mapping
+    .values({name: bindparam(name) for name in schema.cluster.c.keys() if name not in {"key", "watched"}})  # noqa: SIM118 - no mapping
 )
 
 SILENCES: Select[Any] = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from engine_scripts import Source, cluster, eventually
 
-from notifier.domain.discovery import ABSENCES, Wanted
+from notifier.domain.discovery import ABSENCES, REMEMBERED, Wanted
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.known import Known
 from notifier.domain.model import Cluster, Kind
@@ -114,6 +114,50 @@ async def test_who_is_forgotten_is_shown_no_more_but_what_was_told_of_it_is(stor
     assert event.kind is Kind.CLUSTER_FORGOTTEN
     await bench.look("a", "b")
     assert [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())] == ["a", "b"]
+
+
+async def shown(store: Store) -> list[str]:
+    return [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())]
+
+
+async def test_whom_a_changed_filter_leaves_out_is_shown_no_more_but_for_whom_the_configuration_names(store: Store) -> None:
+    bench = Bench(store, "a", "b", "c")
+    await bench.look()
+    for watch in bench.poller.watches:
+        await bench.poller.poll(watch)
+    bench.survey.wanted, bench.survey.explicit = Wanted(name=("a",)), frozenset({"id-of-c"})
+    assert await bench.look() == []
+    assert await shown(store) == ["a", "c"]
+    bench.survey.wanted = Wanted()
+    assert await bench.look() == []
+    assert await shown(store) == ["a", "b", "c"]
+
+
+async def test_who_has_left_the_configuration_is_shown_no_more_until_it_is_back(store: Store) -> None:
+    for names in (("a", "b"), ("b",), ("a", "b"), ()):
+        bench = Bench(store, explicit=names)
+        await bench.discovery.recall()
+        for watch in bench.poller.watches:
+            await bench.poller.poll(watch)
+        assert await shown(store) == list(names)
+        assert await store.transact(lambda tx: tx.cluster_counts()) == (len(names), 0)
+        assert (await store.transact(lambda tx: tx.cluster("id-of-a"))) is not None, "what was told of it can still be read"
+
+
+async def test_who_is_gone_for_so_long_that_the_list_forgets_it_is_still_not_shown(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(store, "a", "b")
+    await bench.look()
+    for watch in bench.poller.watches:
+        await bench.poller.poll(watch)
+    for _ in range(ABSENCES):
+        await bench.look("a")
+    now = store.now()
+    monkeypatch.setattr(store, "now", lambda: now + REMEMBERED * 2)
+    await bench.look("a")
+    assert (await store.transact(lambda tx: tx.roll("p1"))).members.keys() == {"id-of-a"}
+    assert await shown(store) == ["a"]
 
 
 async def test_a_poll_that_is_under_way_when_its_cluster_goes_is_its_last(store: Store) -> None:

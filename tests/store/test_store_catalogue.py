@@ -79,6 +79,27 @@ async def test_one_task_and_its_events_are_found(store: Store) -> None:
     await store.transact(ask)
 
 
+async def test_who_is_watched_no_more_is_listed_and_counted_no_more_but_found(store: Store) -> None:
+    await store.transact(many)
+    keys = {name: cluster(name).key for name in NAMES}
+
+    def listed(tx: Transaction) -> list[str]:
+        names = [row.cluster.name for row in tx.clusters()]
+        assert sorted(row.cluster.name for row in tx.clusters_page()) == sorted(names) == tx.cluster_names()
+        assert tx.cluster_counts() == (len(names), 0)
+        return names
+
+    await store.transact(lambda tx: tx.watch_only({keys["beta"], keys["delta"], "p/never-met"}))
+    assert await store.transact(listed) == ["beta", "delta"]
+    await store.transact(lambda tx: tx.watch([keys["alpha"], "p/never-met"], watched=True))
+    await store.transact(lambda tx: tx.watch([keys["delta"]], watched=False))
+    assert await store.transact(listed) == ["alpha", "beta"]
+    # What is noted of it later does not bring it back: a poll may have been under way.
+    await store.transact(Scene(cluster("gamma")).see([Task("late", Status.SUCCESS, 1, ("n1",))]))
+    assert await store.transact(listed) == ["alpha", "beta"]
+    assert await store.transact(lambda tx: tx.cluster("id-of-gamma")) is not None
+
+
 async def test_clusters_are_counted_named_and_found(store: Store) -> None:
     assert await store.transact(lambda tx: tx.cluster_counts()) == (0, 0)
     await store.transact(many)
