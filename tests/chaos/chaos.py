@@ -124,7 +124,7 @@ async def modelled(asked: Asked, folder: Path) -> AsyncIterator[Said]:
         try:
             play(folder, examples=asked.some(2000), steps=50, seed=asked.seed)
         except AssertionError as error:
-            return str(error)
+            return "".join(traceback.format_exception(error))  # With the shortest story among its notes.
         return None
 
     broken = await asyncio.to_thread(played)

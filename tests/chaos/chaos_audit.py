@@ -217,10 +217,13 @@ def _holes(numbers: Sequence[int]) -> bool:
     return numbers != list(range(1, len(numbers) + 1))
 
 
-def broken(events: Sequence[Event], deliveries: Sequence[DeliveryRow]) -> list[str]:
+def broken(
+    events: Sequence[Event], deliveries: Sequence[DeliveryRow], again: AbstractSet[tuple[str, str]] = frozenset()
+) -> list[str]:
     """Which invariants a store breaks, in words.
 
-    Sequences have no holes (I1); each event has one delivery a sink (I2); nothing is done after something that is not (I4).
+    Sequences have no holes (I1); each event has one delivery a sink (I2); nothing is done after something that is not (I4), but
+    for what is sent ``again`` (sink and id of the event) after it was given up: others did not wait for it then.
     """
     wrong = []
     threads: dict[str, list[int]] = defaultdict(list)
@@ -236,7 +239,7 @@ def broken(events: Sequence[Event], deliveries: Sequence[DeliveryRow]) -> list[s
     wrong += [f"{event} is not owed to {sink}" for event in all_hear for sink in sinks if (event, sink) not in owed]
     lanes: Mapping[tuple[str, str], list[tuple[int, State]]] = defaultdict(list)
     for row in deliveries:
-        if row.event in places:
+        if row.event in places and (row.sink, row.event) not in again:
             thread, sequence = places[row.event]
             lanes[row.sink, thread].append((sequence, row.state))
     for lane, rows in lanes.items():

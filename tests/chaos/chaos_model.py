@@ -390,7 +390,7 @@ class Model(RuleBasedStateMachine):
         """I2 and I4; the deliveries."""
         events = [event for _, event in self.run(self.store.transact(lambda tx: tx.events(limit=100_000)))]
         deliveries = self.run(self.store.transact(lambda tx: tx.deliveries(limit=100_000)))
-        assert broken(events, deliveries) == []
+        assert broken(events, deliveries, self.dead) == []
         assert {(row.sink, row.event) for row in deliveries} == {(sink, event.id) for event in events for sink in SINKS}
         return deliveries
 
@@ -448,15 +448,20 @@ class Model(RuleBasedStateMachine):
         tx._run(update(schema.delivery).where(OPEN).values(state=State.DELIVERED.value, settled_at=now))
 
 
+def prepared(folder: Path) -> type[Model]:
+    """The model with an empty store to begin with."""
+    template = folder / "empty.db"
+    Store(f"sqlite:///{template}").open().close()
+    return type("Model", (Model,), {"template": template})
+
+
 def play(folder: Path, *, examples: int, steps: int, seed: int | None = None) -> None:
     """Play so many examples of so many steps; ``seed`` None draws the same ones every time.
 
     Raises:
         AssertionError: With the shortest story that breaks a promise.
     """
-    template = folder / "empty.db"
-    Store(f"sqlite:///{template}").open().close()
-    machine = type("Model", (Model,), {"template": template})
+    machine = prepared(folder)
     rules = settings(
         max_examples=examples,
         stateful_step_count=steps,
