@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from typing import cast
 
 import aiohttp
 from pydantic import BaseModel, SecretStr
 
+from notifier import telemetry
 from notifier.config import Settings, SinkEntry
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.plan import Audience
@@ -92,6 +94,7 @@ class Building:
             desk=self._desk,
             clock=self._store.now,
             report=entry.report,
+            went_without=partial(telemetry.went_without, entry.name),
         )
         async with build_sink(entry, around) as sink:
             if isinstance(sink, Listening):

@@ -45,6 +45,12 @@ _latency = Histogram(
 )
 _sinks_paused = Gauge("notifier_sink_paused", "1 while a sink is left alone because it fails.", ["sink"], registry=registry)
 _deaf = Counter("notifier_sink_listening_failures", "Times a sink could not hear what people say.", ["sink"], registry=registry)
+_without = Counter(
+    "notifier_sink_without",
+    "Messages told without a part of the work: look, whether an earlier try had got through could not be found out.",
+    ["sink", "what"],
+    registry=registry,
+)
 _lateness = Histogram(
     "notifier_poll_lateness_seconds",
     "How late polls start.",
@@ -235,6 +241,12 @@ def template_failed(sink: str, kind: str, slot: str, why: str) -> None:
     """A template of the configuration could not be filled in, so our own words were said."""
     _template_failures.labels(sink, kind).inc()
     log.error("template failed", action="template.failed", sink=sink, kind=kind, slot=slot, why=why)
+
+
+def went_without(sink: str, what: str, why: str) -> None:
+    """A sink could not do a part of its work, and told its message all the same."""
+    _without.labels(sink, what).inc()
+    log.warning("told without a part of the work", action="sink.without", sink=sink, what=what, why=why)
 
 
 def sink_crashed(sink: str, error: BaseException) -> None:

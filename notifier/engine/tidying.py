@@ -12,6 +12,9 @@ RETENTION = 30 * 86400.0
 MEMORY = 400 * 86400.0
 """Seconds for which it is remembered how long things took: clusters are upgraded once or twice a year."""
 
+LONG_PAST = 86400.0
+"""Seconds after which a turn that came is of no interest to anybody; gaps are minutes at the most."""
+
 
 class Tidying:
     """Deletes what is old, a little at a time. ``sinks``: the names of those that this replica serves."""
@@ -26,6 +29,7 @@ class Tidying:
         try:
             await self.retire()
             await self._store.transact(lambda tx: tx.forget_history(now - MEMORY))
+            await self._store.transact(lambda tx: tx.forget_turns(now - LONG_PAST))
             while await self._store.transact(lambda tx: tx.forget(now - RETENTION)):
                 pass  # A batch a transaction, so that nobody waits long behind it.
         except StoreError as error:

@@ -48,6 +48,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _passed_over(_what: str, _why: str) -> None:
+    """What nobody counts, as while a sink is only being tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the program lends a sink.
@@ -63,6 +67,8 @@ class Surroundings:
             while a sink is only being tried.
         clock: Gives the aware time by which messages are dated and signed: that of all replicas together.
         report: Whether messages about the end of a task may bring a report, as the configuration asks.
+        went_without: To be called with one word and a reason when a sink cannot do a part of its work and tells its message all
+            the same; it is logged, and counted by sink and word.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Surroundings:
     desk: Desk | None = None
     clock: Callable[[], datetime] = utc_now
     report: bool = False
+    went_without: Callable[[str, str], None] = _passed_over
 
 
 class Sink(Protocol):

@@ -135,6 +135,7 @@ class Sink:
         self._desk = surroundings.desk
         self._name = surroundings.name
         self._report = surroundings.report
+        self._went_without = surroundings.went_without
         interactive = settings.app_token is not None and surroundings.desk is not None
         self._card = Card(surroundings.words, surroundings.page, listens=interactive)
         self._calls: Calls | None = None
@@ -307,7 +308,8 @@ class Sink:
             return None, note
         try:
             return await _there(self._channel).find(message.id, **where), note
-        except CannotLook:
+        except CannotLook as error:
+            self._went_without("look", str(error))
             return None, note or "repeated"  # Better twice than never.
 
     async def _hook(self, message: Message) -> Receipt:

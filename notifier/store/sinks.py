@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, delete, select, update
 
 from notifier.store import schema, statements
 from notifier.store.lanes import Lanes
@@ -60,6 +60,10 @@ class Sinks(Lanes):
         if wait is not None and wait <= within:
             self._book(turn, instant + wait)
         return wait
+
+    def forget_turns(self, before: float) -> None:
+        """Delete the turns that came before then: of sinks that are gone, or that have had nothing to tell for long."""
+        self._run(delete(schema.turn).where(schema.turn.c.next_at < before))
 
     def _book(self, turn: Turn, at: float) -> None:
         self._run(update(schema.turn).where(schema.turn.c.key == turn.key).values(next_at=at + turn.gap))

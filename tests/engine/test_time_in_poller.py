@@ -24,7 +24,7 @@ from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.engine.reminding import Reminding
 from notifier.engine.tidying import Tidying
 from notifier.store.errors import StoreError
-from notifier.store.rows import State
+from notifier.store.rows import State, Turn
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -221,8 +221,11 @@ async def test_what_is_too_old_is_forgotten_and_a_sick_store_is_tidied_later(sto
     bench = Bench(store)
     await bench.poll(0)
     await _deliver(store)
+    long_ago, turn = datetime(2026, 3, 2, tzinfo=UTC).timestamp(), Turn("team", 60.0)
+    await store.transact(lambda tx: tx.take_turn(turn, 0.0, long_ago))
     await Tidying(store, frozenset()).tidy()
     assert await store.transact(lambda tx: tx.events()) == []
+    assert await store.transact(lambda tx: tx.take_turn(turn, 0.0, long_ago)) == 0
     store.sick = True
     await Tidying(store, frozenset()).tidy()
 

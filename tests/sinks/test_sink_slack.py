@@ -179,9 +179,13 @@ async def test_what_cannot_be_looked_for_is_posted_again_and_says_so() -> None:
     def fault(method: str, _: dict[str, Any]) -> str | None:
         return "missing_scope" if method.startswith("conversations.") else None
 
-    async with slack(fault) as workspace, bot(workspace) as sink:
+    without: list[tuple[str, str]] = []
+    lent = {"went_without": lambda *told: without.append(told)}
+    async with slack(fault) as workspace, bot(workspace, lent) as sink:
         last = await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
         await sink.send(news(Kind.TASK_FAILED, may_repeat=True), last)
+    assert [what for what, _ in without] == ["look", "look"]
+    assert all("missing_scope" in why for _, why in without)
     (root,) = workspace.roots
     (reply,) = workspace.replies(root)
     assert "this may have been said before" in str(workspace.calls[1])

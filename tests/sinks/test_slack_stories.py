@@ -13,6 +13,7 @@ from block_limits import texts
 from fake_slack import APP_TOKEN, CHANNEL, OTHER, Limits, Posted, slack
 from slack_story import Process, audit, cloud, configured, over, paused, plan, program, quiet, retried, told
 
+from notifier import telemetry
 from notifier.domain.model import Kind
 from notifier.sinks import slack_channel
 from notifier.sources.upgrades import Failure
@@ -73,6 +74,29 @@ async def test_accepted_and_reset_on_a_tenth_of_the_calls_nothing_is_seen_twice(
         audit(workspace, await quiet(store))
     assert hit["chat.postMessage"] >= 2
     assert hit["chat.update"] >= 2
+
+
+@pytest.mark.usefixtures("quick")
+async def test_where_a_scope_is_missing_what_may_have_got_through_is_said_again_says_so_and_is_counted(tmp_path: Path) -> None:
+    lost: list[str] = []
+
+    def fault(method: str, _: dict[str, Any]) -> str | None:
+        if method == "chat.postMessage" and not lost:
+            lost.append(method)
+            return "reset after"
+        return "missing_scope" if method.startswith("conversations.") else None
+
+    labels = {"sink": "team", "what": "look"}
+    before = telemetry.registry.get_sample_value("notifier_sink_without_total", labels) or 0.0
+    plans = (plan(1, nodes=1),)
+    async with (
+        slack(fault) as workspace,
+        cloud(*plans) as simulated,
+        program(configured(tmp_path, simulated.url, workspace.url, plans)),
+    ):
+        await workspace.until(lambda: len(workspace.roots) == 2)
+    assert "this may have been said before" in str(workspace.roots[1].blocks)
+    assert telemetry.registry.get_sample_value("notifier_sink_without_total", labels) == before + 1
 
 
 @pytest.mark.usefixtures("quick")

@@ -221,6 +221,19 @@ async def test_turns_queue_up_and_one_that_is_too_far_off_is_left_to_others(stor
     assert await take(0.0) == pytest.approx(15, abs=2)
 
 
+async def test_turns_that_came_long_ago_are_forgotten(store: Store) -> None:
+    hour, now = Turn("a channel", 3600.0), NOW if store.alone else store.now().timestamp()
+
+    async def wait() -> float | None:
+        return await store.transact(lambda tx: tx.take_turn(hour, 0.0, now))
+
+    assert await wait() == 0
+    await store.transact(lambda tx: tx.forget_turns(now))
+    assert await wait() == pytest.approx(3600, abs=60)
+    await store.transact(lambda tx: tx.forget_turns(now + 7200))
+    assert await wait() == 0
+
+
 async def test_a_clock_that_is_set_back_makes_nobody_wait_for_it_to_come_round(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/notifier.db").open()
     try:
