@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
@@ -19,10 +19,12 @@ from notifier.engine.dispatcher import Dispatcher, Outlet
 from notifier.engine.sending import OutletSettings
 from notifier.sinks.contract import SinkSettings, Surroundings
 from notifier.sources.contract import Answer
+from notifier.store.errors import StoreError
 from notifier.store.rows import DeliveryRow, State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
+T = TypeVar("T")
 QUICK = Policy(first_retry=0.01, max_retry=0.05, give_up_after=60)
 NODES = ("n1", "n2", "n3")
 
@@ -47,6 +49,19 @@ async def eventually(predicate: Callable[[], Awaitable[bool]] | Callable[[], boo
             if holds if isinstance(holds, bool) else await holds:
                 return
             await asyncio.sleep(0.005)
+
+
+class CountingStore(Store):
+    """Counts transactions; refuses them while ``sick``."""
+
+    sick = False
+    transactions = 0
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:  # type: ignore[explicit-override]  # Python 3.12 has it
+        self.transactions += 1
+        if self.sick:
+            raise StoreError("the disk is full")
+        return await super().transact(work)
 
 
 class Source:

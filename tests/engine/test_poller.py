@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 import pytest
-from engine_scripts import Source, cluster, eventually, running
+from engine_scripts import CountingStore, Source, cluster, eventually, running
 
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster, Kind, Task
@@ -14,26 +13,10 @@ from notifier.domain.routing import Matcher, Route
 from notifier.engine import poller as engine
 from notifier.engine.budget import Budget
 from notifier.engine.poller import Cadence, Poller, Watch
-from notifier.store.errors import StoreError
 from notifier.store.store import Store
-from notifier.store.transaction import Transaction
 
-T = TypeVar("T")
 DOWN = FetchError(FetchReason.SERVER, "HTTP 503")
 Script = Callable[[Cluster, Action], tuple[Task, ...] | Exception]
-
-
-class CountingStore(Store):
-    """Counts transactions; refuses them while ``sick``."""
-
-    sick = False
-    transactions = 0
-
-    async def transact(self, work: Callable[[Transaction], T]) -> T:  # type: ignore[explicit-override]  # Python 3.12 has it
-        self.transactions += 1
-        if self.sick:
-            raise StoreError("the disk is full")
-        return await super().transact(work)
 
 
 @pytest.fixture

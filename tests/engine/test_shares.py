@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from engine_scripts import Source, cluster, eventually
-from test_poller import CountingStore
+from engine_scripts import CountingStore, Source, cluster, eventually
 
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.plan import Audience

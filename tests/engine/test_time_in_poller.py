@@ -1,13 +1,12 @@
 """Time in the poller: what tells itself though nothing changes, what an unchanged poll costs, what an outage does not count."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import pytest
 import time_machine
-from engine_scripts import Source, cluster
+from engine_scripts import CountingStore, Source, cluster
 
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.expectation import History
@@ -23,12 +22,10 @@ from notifier.engine.budget import Budget
 from notifier.engine.poller import Cadence, Poller, Watch
 from notifier.engine.reminding import Reminding
 from notifier.engine.tidying import Tidying
-from notifier.store.errors import StoreError
 from notifier.store.rows import State, Turn
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
-T = TypeVar("T")
 NODES = tuple(f"css-test-ess-esn-{number}-1" for number in (1, 2))
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 RULE = Limits(StallRule(floor=600.0, unknown=600.0), patience=60.0)
@@ -38,22 +35,9 @@ OVER = Task("t", "SUCCESS", 1, NODES, NODES, (), None, (), START, START + timede
 DOWN = FetchError(FetchReason.SERVER, "HTTP 503")
 
 
-class Counting(Store):
-    """Counts transactions; refuses them while ``sick``."""
-
-    sick = False
-    transactions = 0
-
-    async def transact(self, work: Callable[[Transaction], T]) -> T:  # type: ignore[explicit-override]  # Python 3.12 has it
-        self.transactions += 1
-        if self.sick:
-            raise StoreError("the disk is full")
-        return await super().transact(work)
-
-
 @pytest.fixture
-def store() -> Iterator[Counting]:
-    opened = Counting("sqlite://")
+def store() -> Iterator[CountingStore]:
+    opened = CountingStore("sqlite://")
     opened.open()
     yield opened
     opened.close()
@@ -90,7 +74,7 @@ class Bench:
             await Reminding(self.store, self.audience, self.told.append).remind()
 
 
-async def test_a_stall_is_noticed_though_no_answer_changes_and_the_others_cost_no_transaction(store: Counting) -> None:
+async def test_a_stall_is_noticed_though_no_answer_changes_and_the_others_cost_no_transaction(store: CountingStore) -> None:
     bench = Bench(store)
     assert Kind.TASK_STARTED in await bench.poll(0)
     before = store.transactions
@@ -102,7 +86,7 @@ async def test_a_stall_is_noticed_though_no_answer_changes_and_the_others_cost_n
     assert await bench.poll_until(10.25, 30) == []
 
 
-async def test_an_outage_is_no_stall_and_neither_is_a_machine_that_slept(store: Counting) -> None:
+async def test_an_outage_is_no_stall_and_neither_is_a_machine_that_slept(store: CountingStore) -> None:
     bench = Bench(store)
     await bench.poll_until(0, 5)
     bench.answer = DOWN
@@ -114,7 +98,7 @@ async def test_an_outage_is_no_stall_and_neither_is_a_machine_that_slept(store: 
     assert found == [Kind.TASK_STALLED]
 
 
-async def test_a_restart_goes_on_counting_where_the_store_left_off(store: Counting) -> None:
+async def test_a_restart_goes_on_counting_where_the_store_left_off(store: CountingStore) -> None:
     bench = Bench(store)
     await bench.poll_until(0, 9)
     bench.restart()
@@ -122,7 +106,7 @@ async def test_a_restart_goes_on_counting_where_the_store_left_off(store: Counti
     assert await bench.poll_until(104.75, 106) == [Kind.TASK_STALLED]
 
 
-async def test_a_gap_that_could_not_be_written_down_is_not_forgotten(store: Counting) -> None:
+async def test_a_gap_that_could_not_be_written_down_is_not_forgotten(store: CountingStore) -> None:
     bench = Bench(store)
     await bench.poll_until(0, 5)
     bench.answer = DOWN
@@ -136,7 +120,7 @@ async def test_a_gap_that_could_not_be_written_down_is_not_forgotten(store: Coun
 
 
 async def test_what_is_finished_becomes_history_and_forecasts_are_judged(
-    store: Counting, monkeypatch: pytest.MonkeyPatch
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(store)
     await bench.poll(0)
@@ -175,7 +159,7 @@ async def test_what_is_finished_becomes_history_and_forecasts_are_judged(
     assert events[-1].eta.basis == "this cluster's history"
 
 
-async def test_reminders_are_owed_while_a_failure_lasts_and_dropped_by_the_poll_that_ends_it(store: Counting) -> None:
+async def test_reminders_are_owed_while_a_failure_lasts_and_dropped_by_the_poll_that_ends_it(store: CountingStore) -> None:
     route = Route(Matcher(kind=("task.*",)), ("team",), repeat=3600.0, escalate=Escalation(1800.0, ("oncall",)))
     bench = Bench(store, route)
     await bench.poll(0)
@@ -205,7 +189,7 @@ async def test_reminders_are_owed_while_a_failure_lasts_and_dropped_by_the_poll_
     await bench.remind(600)  # Nothing is raised: the next look is as good.
 
 
-async def test_whoever_acknowledges_stops_the_escalation(store: Counting) -> None:
+async def test_whoever_acknowledges_stops_the_escalation(store: CountingStore) -> None:
     bench = Bench(store, Route(Matcher(kind=("task.*",)), ("team",), escalate=Escalation(1800.0, ("oncall",))))
     await bench.poll(0)
     bench.answer = (Task("t", "FAILED", 1, NODES, (), (), None, (), START, START),)
@@ -217,7 +201,7 @@ async def test_whoever_acknowledges_stops_the_escalation(store: Counting) -> Non
     assert bench.told == []
 
 
-async def test_what_is_too_old_is_forgotten_and_a_sick_store_is_tidied_later(store: Counting) -> None:
+async def test_what_is_too_old_is_forgotten_and_a_sick_store_is_tidied_later(store: CountingStore) -> None:
     bench = Bench(store)
     await bench.poll(0)
     await _deliver(store)
