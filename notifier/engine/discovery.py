@@ -176,6 +176,8 @@ class Discovery:
         silences = tx.silences(now.timestamp()) if told else ()
         events: list[Event] = []
         owed: set[str] = set()
+        was, now_is = _keys(roll, survey.explicit), _keys(call.roll, survey.explicit)
+        tx.watch({key: key in now_is for key in was ^ now_is})
         # In one order everywhere, so that two replicas cannot wait for each other.
         for member, tell in sorted(told, key=lambda each: each[0].cluster.key):
             before, version = tx.known(member.cluster)
@@ -184,9 +186,7 @@ class Discovery:
             tx.save(member.cluster, (before, version), step.known, (step.events, deliveries), now.timestamp())
             events += step.events
             owed |= {planned.sink for planned in deliveries if not planned.silence}
-        was, now_is = _keys(roll, survey.explicit), _keys(call.roll, survey.explicit)
-        tx.watch(now_is - was, watched=True)
-        tx.watch(was - now_is, watched=False)
+        tx.watch({member.cluster.key: False for member in call.went})  # Those, too, that the store has met just now.
         return Taken(call.roll, tuple(events), frozenset(owed))
 
     def _follow(self, survey: Survey, roll: Roll) -> None:

@@ -1,9 +1,9 @@
 """What is known of a project's list of clusters, and which clusters are watched at all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from notifier.domain.discovery import Roll
 from notifier.store import codec, schema, statements
@@ -11,6 +11,8 @@ from notifier.store.session import Session
 
 AT_ONCE = 500
 """Keys in one question; databases bear only so many parameters."""
+
+_WATCH = update(schema.cluster).where(schema.cluster.c.key == bindparam("of")).values(watched=bindparam("now_is"))
 
 
 class Discoveries(Session):
@@ -37,16 +39,14 @@ class Discoveries(Session):
             found.update(self._run(select(table.c.key).where(table.c.key.in_(part))).scalars())
         return frozenset(found)
 
-    def watch(self, keys: Iterable[str], *, watched: bool) -> None:
-        """Note of some clusters, by their keys, that they are watched now, or no more; unknown ones are passed over."""
-        wanted, table = sorted(keys), schema.cluster
-        for start in range(0, len(wanted), AT_ONCE):
-            part = wanted[start : start + AT_ONCE]
-            self._run(update(table).where(table.c.key.in_(part)).values(watched=watched))
+    def watch(self, watched: Mapping[str, bool]) -> None:
+        """Note whether some clusters, by their keys, are watched from now on; unknown ones are passed over."""
+        # In one order everywhere, so that two replicas cannot wait for each other.
+        if rows := [{"of": key, "now_is": now_is} for key, now_is in sorted(watched.items())]:
+            self._run(_WATCH, rows)
 
     def watch_only(self, keys: AbstractSet[str]) -> None:
         """Note that of all clusters these are watched, by their keys, and no others."""
         table = schema.cluster
         noted = {row.key: row.watched for row in self._run(select(table.c.key, table.c.watched))}
-        self.watch((key for key, watched in noted.items() if not watched and key in keys), watched=True)
-        self.watch((key for key, watched in noted.items() if watched and key not in keys), watched=False)
+        self.watch({key: key in keys for key, watched in noted.items() if watched != (key in keys)})

@@ -91,8 +91,8 @@ async def test_who_is_watched_no_more_is_listed_and_counted_no_more_but_found(st
 
     await store.transact(lambda tx: tx.watch_only({keys["beta"], keys["delta"], "p/never-met"}))
     assert await store.transact(listed) == ["beta", "delta"]
-    await store.transact(lambda tx: tx.watch([keys["alpha"], "p/never-met"], watched=True))
-    await store.transact(lambda tx: tx.watch([keys["delta"]], watched=False))
+    await store.transact(lambda tx: tx.watch({keys["alpha"]: True, "p/never-met": True}))
+    await store.transact(lambda tx: tx.watch({keys["delta"]: False}))
     assert await store.transact(listed) == ["alpha", "beta"]
     # What is noted of it later does not bring it back: a poll may have been under way.
     await store.transact(Scene(cluster("gamma")).see([Task("late", Status.SUCCESS, 1, ("n1",))]))
