@@ -85,7 +85,8 @@ async def test_what_was_owed_before_there_were_reminders_keeps_its_order(empty_u
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE delivery SET position = position / {schema.STRIDE}"))  # noqa: S608 - a number
         connection.execute(text("ALTER TABLE delivery DROP COLUMN reminder"))
-        connection.execute(text("ALTER TABLE cluster DROP COLUMN answers"))
+        for column in ("answers", "watched"):
+            connection.execute(text(f"ALTER TABLE cluster DROP COLUMN {column}"))
         for column in ("next_send", "failing_since", "failing_told", "sequence"):
             connection.execute(text(f"ALTER TABLE sink DROP COLUMN {column}"))
         for table in schema.metadata.tables.keys() - OF_THE_FIRST_SCHEMA:
