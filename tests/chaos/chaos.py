@@ -58,7 +58,7 @@ class Asked:
 
 async def killed(asked: Asked, folder: Path) -> AsyncIterator[Said]:
     some, seed = asked.some, asked.seed
-    verdict, notes = await kills(folder / "a", count=some(100), clusters=some(250), seed=seed)
+    verdict, notes = await kills(folder / "a", count=some(100), clusters=some(340), seed=seed)
     soon = notes["slowest recovery s"] <= 10
     yield Said("A: SIGKILL at random, 2 % of all answers bad", verdict.good and soon, verdict, notes)
     verdict, notes = await kills(folder / "b", count=some(30), clusters=some(40), seed=seed, rough=True)
