@@ -196,7 +196,7 @@ class Sink:
             socket = Socket(self._speaking_as(self._settings.app_token), self._session)
             work.append(socket.listen(Talk(self._desk, self._card, self).hear))
         if self._settings.board:
-            board = Board(self._name, self._card, self._desk, self._channel, self._looks)
+            board = Board(self._name, self._card, self._desk, self._channel, self._looks, went_without=self._went_without)
             work.append(board.keep(max(self._settings.every, LEAST_OF_BOARD)))
         await together(*work)
 

@@ -491,6 +491,24 @@ async def test_of_several_replicas_one_at_a_time_keeps_the_board(monkeypatch: py
     assert [method for method, _ in workspace.calls].count("chat.postMessage") == 1
 
 
+async def test_a_board_that_cannot_be_looked_for_is_posted_and_that_is_counted() -> None:
+    without: list[tuple[str, str]] = []
+    store = Store("sqlite://").open()
+    async with slack(lambda method, _: "missing_scope" if method.startswith("conversations.") else None) as workspace:
+        settings = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "board": True, "base_url": workspace.url})
+        async with open_session() as session:
+            around = Surroundings("team", session, desk=StoreDesk(store), went_without=lambda *told: without.append(told))
+            listening = asyncio.create_task(Sink(settings, around).listen())
+            try:
+                await workspace.until(lambda: bool(workspace.roots))
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+                store.close()
+    ((what, why),) = without
+    assert (what, "missing_scope" in why) == ("look", True)
+
+
 async def test_a_board_that_cannot_be_edited_for_now_is_edited_later_and_one_that_never_can_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
