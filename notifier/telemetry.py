@@ -2,6 +2,8 @@
 
 Labels come from bounded sets only (sink names, kinds, reasons); no cluster, task or node is ever a label. No argument of these
 functions may hold a secret.
+
+Long, because whoever looks for a line of the log or a metric finds all of them in one place.
 """
 
 import logging
