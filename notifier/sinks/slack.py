@@ -135,7 +135,6 @@ class Sink:
         self._desk = surroundings.desk
         self._name = surroundings.name
         self._report = surroundings.report
-        self._went_without = surroundings.went_without
         interactive = settings.app_token is not None and surroundings.desk is not None
         self._card = Card(surroundings.words, surroundings.page, listens=interactive)
         self._calls: Calls | None = None
@@ -147,7 +146,7 @@ class Sink:
         if settings.token is not None and settings.channel is not None:
             posts = surroundings.paces.of("slack", settings.base_url, account, settings.channel)
             self._calls = self._speaking_as(settings.token)
-            self._channel = Channel(self._calls, settings.channel, self.pace, posts)
+            self._channel = Channel(self._calls, settings.channel, self.pace, posts, surroundings.went_without)
 
     def _speaking_as(self, token: SecretStr) -> Calls:
         return Calls(token, self._settings.base_url.rstrip("/") + "/", self._session)
@@ -196,7 +195,7 @@ class Sink:
             socket = Socket(self._speaking_as(self._settings.app_token), self._session)
             work.append(socket.listen(Talk(self._desk, self._card, self).hear))
         if self._settings.board:
-            board = Board(self._name, self._card, self._desk, self._channel, self._looks, went_without=self._went_without)
+            board = Board(self._name, self._card, self._desk, self._channel, self._looks)
             work.append(board.keep(max(self._settings.every, LEAST_OF_BOARD)))
         await together(*work)
 
@@ -308,8 +307,7 @@ class Sink:
             return None, note
         try:
             return await _there(self._channel).find(message.id, **where), note
-        except CannotLook as error:
-            self._went_without("look", str(error))
+        except CannotLook:
             return None, note or "repeated"  # Better twice than never.
 
     async def _hook(self, message: Message) -> Receipt:

@@ -4,7 +4,7 @@ It is one message for good: its ``ts`` is kept in the store, and where that is l
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
 
@@ -45,18 +45,14 @@ class Board:
     """Keeps one message up to date. ``name`` is its sink's.
 
     What it says and where it is lies in the store, so that of several replicas any may keep it; ``looks`` has them take turns.
-    ``went_without``: see `Surroundings`.
     """
 
-    def __init__(
-        self, name: str, card: Card, desk: Desk, channel: Channel, looks: Pace, *, went_without: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, name: str, card: Card, desk: Desk, channel: Channel, looks: Pace) -> None:
         self._name = name
         self._card = card
         self._desk = desk
         self._channel = channel
         self._looks = looks
-        self._went_without = went_without
 
     async def keep(self, every: float) -> None:
         """Look every so many seconds, unless another has, and edit the message when a line has changed.
@@ -92,10 +88,8 @@ class Board:
         delivery = f"board {self._name}"
         ts: str | None = known or None
         if ts is None:
-            try:
+            with suppress(CannotLook):
                 ts = await self._channel.find(delivery)
-            except CannotLook as error:
-                self._went_without("look", str(error))
         if ts is not None:
             with suppress(MessageGone):
                 await self._channel.edit(ts, text, [blocks], extra=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
@@ -33,21 +33,27 @@ Forms = Sequence[list[Block]]
 
 
 class CannotLook(Exception):
-    """Whether a message is there cannot be found out, and never will be: a scope is missing, or it lies too far back."""
+    """Whether a message is there cannot be found out, and never will be: a scope is missing, or it lies too far back.
+
+    It is counted by then: who looks does without.
+    """
 
 
 class Channel:
     """One channel. ``pace`` is that of all edits of the workspace, ``posts`` that of all posts to this channel.
 
+    ``went_without``: see `notifier.sinks.contract.Surroundings`.
+
     Attributes:
         native: False once the workspace has refused blocks that it does not know, and taken plainer ones.
     """
 
-    def __init__(self, calls: Calls, channel: str, pace: Pace, posts: Pace) -> None:
+    def __init__(self, calls: Calls, channel: str, pace: Pace, posts: Pace, went_without: Callable[[str, str], None]) -> None:
         self._calls = calls
         self._channel = channel
         self._pace = pace
         self._posts = posts
+        self._went_without = went_without
         self.native = True
 
     async def post(self, text: str, forms: Forms, metadata: Mapping[str, Any], **more: Any) -> str:
@@ -115,7 +121,7 @@ class Channel:
                 answer = await self._calls.ask(method, channel=self._channel, limit=LOOKED_AT, include_all_metadata=True, **where)
             except DeliveryError as error:
                 if error.outcome is Outcome.REJECTED:
-                    raise CannotLook(error.detail) from None
+                    raise self._blind(error.detail) from None
                 raise
             for each in answer.get("messages") or ():
                 said = (each.get("metadata") or {}).get("event_payload") or {}
@@ -128,7 +134,11 @@ class Channel:
             if time.monotonic() >= until:
                 break
             where["cursor"] = cursor
-        raise CannotLook(f"{method}: too many messages")
+        raise self._blind(f"{method}: too many messages")
+
+    def _blind(self, why: str) -> CannotLook:
+        self._went_without("look", why)
+        return CannotLook(why)
 
     async def probe(self) -> None:
         """Look into the channel, to see whether it is there and we are in it. Raises `DeliveryError`."""

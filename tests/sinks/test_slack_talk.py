@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -99,13 +99,15 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path | None, workspace: Slack, total: float = 60.0, **more: Any) -> AsyncIterator[World]:
+async def world(
+    folder: Path | None, workspace: Slack, total: float = 60.0, lent: Mapping[str, Any] = {}, **more: Any
+) -> AsyncIterator[World]:
     """``folder``: where the store outlives the world, if it must. ``total``: seconds that a request may take."""
     given = {"token": TOKEN, "app_token": APP_TOKEN, "channel": CHANNEL, "base_url": workspace.url, **more}
     store = Store("sqlite://" if folder is None else f"sqlite:///{folder}/notifier.db").open()
     try:
         async with open_session(total=total) as session:
-            around = Surroundings("team", session, page="http://page", paces=Unhurried(), desk=StoreDesk(store))
+            around = Surroundings("team", session, page="http://page", paces=Unhurried(), desk=StoreDesk(store), **lent)
             async with Sink(Settings.model_validate(given), around) as sink:
                 assert isinstance(sink, Listening)
                 listening = asyncio.create_task(sink.listen())
@@ -493,18 +495,12 @@ async def test_of_several_replicas_one_at_a_time_keeps_the_board(monkeypatch: py
 
 async def test_a_board_that_cannot_be_looked_for_is_posted_and_that_is_counted() -> None:
     without: list[tuple[str, str]] = []
-    store = Store("sqlite://").open()
-    async with slack(lambda method, _: "missing_scope" if method.startswith("conversations.") else None) as workspace:
-        settings = Settings.model_validate({"token": TOKEN, "channel": CHANNEL, "board": True, "base_url": workspace.url})
-        async with open_session() as session:
-            around = Surroundings("team", session, desk=StoreDesk(store), went_without=lambda *told: without.append(told))
-            listening = asyncio.create_task(Sink(settings, around).listen())
-            try:
-                await workspace.until(lambda: bool(workspace.roots))
-            finally:
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
-                store.close()
+    lent = {"went_without": lambda *told: without.append(told)}
+    async with (
+        slack(lambda method, _: "missing_scope" if method.startswith("conversations.") else None) as workspace,
+        world(None, workspace, lent=lent, app_token=None, board=True) as here,
+    ):
+        await here.until("Nothing is under way.")
     ((what, why),) = without
     assert (what, "missing_scope" in why) == ("look", True)
 

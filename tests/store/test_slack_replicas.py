@@ -88,7 +88,7 @@ async def test_what_programs_post_to_one_channel_comes_one_after_another(
 def _channel(workspace: Slack, store: Store, session: object) -> Channel:
     calls = Calls(SecretStr(TOKEN), workspace.url, session)  # type: ignore[arg-type]  # as `open_session` gives it
     paces = Paces(StoreTurns(store))
-    return Channel(calls, CHANNEL, paces.of("slack", TOKEN), paces.of("slack", TOKEN, CHANNEL))
+    return Channel(calls, CHANNEL, paces.of("slack", TOKEN), paces.of("slack", TOKEN, CHANNEL), lambda *_: None)
 
 
 async def test_while_another_program_takes_a_turn_one_asks_again_and_holds_nothing(postgres_url: str) -> None:
