@@ -65,6 +65,13 @@ class Bench:
         taken = await self.discovery.look(self.survey)
         return [(event.kind, event.cluster.name, event.sequence) for event in taken.events]
 
+    async def poll(self) -> None:
+        for watch in self.poller.watches:
+            await self.poller.poll(watch)
+
+    async def shown(self) -> list[str]:
+        return [row.cluster.name for row in await self.store.transact(lambda tx: tx.clusters())]
+
     @property
     def watched(self) -> list[str]:
         return sorted(watch.cluster.name for watch in self.poller.watches)
@@ -104,42 +111,35 @@ async def test_who_is_gone_is_told_once_and_polled_no_more(store: Store) -> None
 async def test_who_is_forgotten_is_shown_no_more_but_what_was_told_of_it_is(store: Store) -> None:
     bench = Bench(store, "a", "b")
     await bench.look()
-    for watch in bench.poller.watches:
-        await bench.poller.poll(watch)
-    assert [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())] == ["a", "b"]
+    await bench.poll()
+    assert await bench.shown() == ["a", "b"]
     for _ in range(ABSENCES):
         await bench.look("a")
-    assert [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())] == ["a"]
+    assert await bench.shown() == ["a"]
     [(_, event)] = await store.transact(lambda tx: tx.events(cluster="b"))
     assert event.kind is Kind.CLUSTER_FORGOTTEN
     await bench.look("a", "b")
-    assert [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())] == ["a", "b"]
-
-
-async def shown(store: Store) -> list[str]:
-    return [row.cluster.name for row in await store.transact(lambda tx: tx.clusters())]
+    assert await bench.shown() == ["a", "b"]
 
 
 async def test_whom_a_changed_filter_leaves_out_is_shown_no_more_but_for_whom_the_configuration_names(store: Store) -> None:
     bench = Bench(store, "a", "b", "c")
     await bench.look()
-    for watch in bench.poller.watches:
-        await bench.poller.poll(watch)
+    await bench.poll()
     bench.survey.wanted, bench.survey.explicit = Wanted(name=("a",)), frozenset({"id-of-c"})
     assert await bench.look() == []
-    assert await shown(store) == ["a", "c"]
+    assert await bench.shown() == ["a", "c"]
     bench.survey.wanted = Wanted()
     assert await bench.look() == []
-    assert await shown(store) == ["a", "b", "c"]
+    assert await bench.shown() == ["a", "b", "c"]
 
 
 async def test_who_has_left_the_configuration_is_shown_no_more_until_it_is_back(store: Store) -> None:
     for names in (("a", "b"), ("b",), ("a", "b"), ()):
         bench = Bench(store, explicit=names)
         await bench.discovery.recall()
-        for watch in bench.poller.watches:
-            await bench.poller.poll(watch)
-        assert await shown(store) == list(names)
+        await bench.poll()
+        assert await bench.shown() == list(names)
         assert await store.transact(lambda tx: tx.cluster_counts()) == (len(names), 0)
         assert (await store.transact(lambda tx: tx.cluster("id-of-a"))) is not None, "what was told of it can still be read"
 
@@ -149,15 +149,23 @@ async def test_who_is_gone_for_so_long_that_the_list_forgets_it_is_still_not_sho
 ) -> None:
     bench = Bench(store, "a", "b")
     await bench.look()
-    for watch in bench.poller.watches:
-        await bench.poller.poll(watch)
+    await bench.poll()
     for _ in range(ABSENCES):
         await bench.look("a")
     now = store.now()
     monkeypatch.setattr(store, "now", lambda: now + REMEMBERED * 2)
     await bench.look("a")
     assert (await store.transact(lambda tx: tx.roll("p1"))).members.keys() == {"id-of-a"}
-    assert await shown(store) == ["a"]
+    assert await bench.shown() == ["a"]
+
+
+async def test_who_was_never_polled_before_it_went_is_not_shown_either(store: Store) -> None:
+    bench = Bench(store, "a", "b")
+    await bench.look()
+    for _ in range(ABSENCES):
+        await bench.look("a")
+    assert await store.transact(lambda tx: tx.cluster("id-of-b")) is not None
+    assert await bench.shown() == []
 
 
 async def test_a_poll_that_is_under_way_when_its_cluster_goes_is_its_last(store: Store) -> None:

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import create_engine, text
-from store_scenes import NOW, Scene, claim, cluster
+from store_scenes import NOW, Scene, claim, cluster, driver
 
 from notifier.domain.course import Length
 from notifier.domain.known import Known
@@ -81,7 +81,7 @@ async def test_what_was_owed_before_there_were_reminders_keeps_its_order(empty_u
     store = Store(empty_url).open()
     await store.transact(Scene().three_events())
     store.close()
-    engine = create_engine(empty_url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = create_engine(driver(empty_url))
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE delivery SET position = position / {schema.STRIDE}"))  # noqa: S608 - a number
         connection.execute(text("ALTER TABLE delivery DROP COLUMN reminder"))

@@ -9,8 +9,8 @@ from functools import partial
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url
-from store_scenes import LEASE, NOW, Scene, arrived, claim, cluster, given_up, put_off, running
+from sqlalchemy import create_engine
+from store_scenes import LEASE, NOW, Scene, arrived, claim, cluster, driver, given_up, put_off, running
 
 from notifier.domain.holding import Holding
 from notifier.domain.message import Receipt
@@ -335,7 +335,7 @@ async def test_news_that_is_committed_while_a_lane_is_settled_is_not_forgotten(p
     """The replica that polls holds the lane's row; the one that settles waits for it, and must then see the new delivery."""
     scene = Scene()
     store = Store(postgres_url).open()
-    engine = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"))
+    engine = create_engine(driver(postgres_url))
     try:
         await store.transact(scene.see([]))
         await store.transact(scene.three_events())
