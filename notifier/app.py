@@ -7,6 +7,7 @@ Long, because what is built is wired here and nowhere else.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -24,12 +25,13 @@ from notifier.engine.clock import Clock
 from notifier.engine.discovery import Discovery
 from notifier.engine.dispatcher import Dispatcher
 from notifier.engine.heartbeat import Heartbeat
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
 from notifier.engine.pulse import EVERY, Pulse, Vitals
 from notifier.engine.recording import recordings
 from notifier.engine.reminding import Reminding
 from notifier.engine.shares import LEASE, Seat, Shares
 from notifier.engine.tidying import Tidying
+from notifier.engine.watch import Watch
 from notifier.outbound import open_session
 from notifier.outlets import Building
 from notifier.projects import Project
@@ -249,6 +251,9 @@ async def run(path: Path, record: Path | None = None, *, redact_names: bool = Fa
     settings = load(path)
     telemetry.configure(settings.log.format, settings.log.level)
     _trace(settings)
+    # What has been loaded stays: the collector need not go through it again and again, for which the loop would stand still.
+    gc.collect()
+    gc.freeze()
     store = Store(settings.store).open()
     try:
         with recordings(record, names=redact_names) as kept:

@@ -7,8 +7,8 @@ from time import monotonic
 
 from notifier.engine.discovery import Survey
 from notifier.engine.dispatcher import Outlet
-from notifier.engine.poller import Watch
 from notifier.engine.pulse import Vitals
+from notifier.engine.watch import Watch
 from notifier.metrics import Fleet, Single
 from notifier.store.errors import StoreFull
 from notifier.web.health import Health

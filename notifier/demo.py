@@ -47,7 +47,8 @@ async def play(*, keep: bool, port: int, speed: float | None, say: Say) -> None:
     for cluster in scenario.clusters:
         say(f"  {cluster.name}: {len(cluster.nodes)} nodes")
     say("search-prod is upgraded, logs-prod fails and is retried, orders-eu moves to another AZ.")
-    say("Each line below is an event, told through the console sink. Stages are left out (severity debug).\n")
+    say("Each line below is an event, told through the console sink. Stages are left out (severity debug).")
+    say(f"Times jump: the API's clock, where it gives a time, goes {speed:.0f} times faster than yours.\n")
     telemetry.configure("console", "error")
     with TemporaryDirectory(prefix="notifier-demo-") as folder:
         async with Simulator(scenario, speed=speed) as cloud:

@@ -120,20 +120,19 @@ async def read_capped(response: aiohttp.ClientResponse, limit: int = MAX_BODY) -
     Raises:
         BodyTooLarge: It is longer.
     """
-    if (response.content_length or 0) > limit:
+    content = response.content
+    if not content.is_eof() and (response.content_length or 0) > limit:
         response.close()
         raise BodyTooLarge(limit)
-    readany = response.content.readany
-    chunks = [await readany()]
-    held = len(chunks[0])
-    while held <= limit:
-        chunk = await readany()
-        if not chunk:
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.append(chunk)
-        held += len(chunk)
-    response.close()
-    raise BodyTooLarge(limit)
+    chunks: list[bytes] = []
+    held = 0
+    while not content.at_eof():
+        chunks.append(await content.readany())
+        held += len(chunks[-1])
+        if held > limit:
+            response.close()
+            raise BodyTooLarge(limit)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

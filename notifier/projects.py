@@ -13,7 +13,7 @@ from notifier.config.timing import TimedCluster
 from notifier.domain.model import Cluster
 from notifier.engine.budget import Budget
 from notifier.engine.discovery import Survey
-from notifier.engine.poller import Watch
+from notifier.engine.watch import Watch
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
 from notifier.sources.huawei_clusters import HuaweiClusters
 from notifier.sources.huawei_css import HuaweiCss

@@ -19,6 +19,7 @@ from notifier import metrics as measures
 registry = measures.registry
 
 _polls = Counter("notifier_polls", "Polls by outcome: changed, unchanged, or why they failed.", ["outcome"], registry=registry)
+_ended_well = {outcome: _polls.labels(outcome) for outcome in ("changed", "unchanged")}
 _discoveries = Counter(
     "notifier_discoveries",
     "Looks at a list of clusters by outcome: changed, unchanged, or why they failed.",
@@ -167,10 +168,14 @@ def metrics() -> bytes:
     return measures.exposition()[0]
 
 
-def polled(outcome: str, lateness: float) -> None:
-    """A poll ended well: ``changed`` or ``unchanged``."""
-    _polls.labels(outcome).inc()
-    _lateness.observe(max(lateness, 0.0))
+def poll_started(lateness: float) -> None:
+    """A poll begins, so many seconds after it was due."""
+    _lateness.observe(lateness)
+
+
+def polled(outcome: Literal["changed", "unchanged"]) -> None:
+    """A poll ended well."""
+    _ended_well[outcome].inc()
 
 
 def loop_lagged(seconds: float) -> None:

@@ -103,8 +103,10 @@ def due(lasts: Iterable[datetime | None], check_at: datetime | None, limits: Lim
 
     ``lasts``: the good answers before those that came now, None where there was none.
     """
-    gap = any(last is not None and (now - last).total_seconds() > limits.patience for last in lasts)
-    return gap or (check_at is not None and now >= check_at)
+    for last in lasts:
+        if last is not None and (now - last).total_seconds() > limits.patience:
+            return True
+    return check_at is not None and now >= check_at
 
 
 def keep_time(  # noqa: PLR0917 - what was, what is, what was told, and by which rules

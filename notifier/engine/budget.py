@@ -7,8 +7,7 @@ the project is left alone for ever longer.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from notifier.domain.errors import FetchError, FetchReason
 
@@ -53,46 +52,49 @@ class Budget:
         """Take only ``part`` (above 0, up to 1) of the rate from now on: other replicas take the rest."""
         self._gap = 1.0 / (self._rate * part)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> "Turn":
         """Wait for a turn to ask; hear of what came of it.
 
         Raises:
             FetchError: The project is to be left alone; the failure that said so, without asking again.
         """
-        alone = not self._proved
+        return Turn(self)
+
+    async def begin(self, turn: "Turn") -> None:
+        """Wait until a turn has come; `end` has to follow."""
+        turn.alone = alone = not self._proved
         if alone:
             await self._single.acquire()
         try:
-            await self._wait()
-            try:
-                yield
-            except FetchError as error:
-                if error.reason.of_project:
-                    self._block(error)
-                raise
-            if self._clock() >= self._blocked_until:
-                # An answer that was on its way when the project was blocked does not unblock it.
-                self._blocks = 0
-                self._blocked_by = None
-            self._proved = self._proved or alone
-        finally:
+            self._refuse_if_blocked()
+            now = self._clock()
+            start = max(now, self._next)
+            self._next = start + self._gap
+            if start > now:
+                await asyncio.sleep(start - now)
+                # Those who asked meanwhile may have been refused; whoever still stands in the queue must not ask after them.
+                self._refuse_if_blocked()
+        except BaseException:
             if alone:
                 self._single.release()
+            raise
 
-    async def _wait(self) -> None:
-        self._refuse_if_blocked()
-        now = self._clock()
-        start = max(now, self._next)
-        self._next = start + self._gap
-        if start > now:
-            await asyncio.sleep(start - now)
-            # Those who asked meanwhile may have been refused; whoever still stands in the queue must not ask after them.
-            self._refuse_if_blocked()
+    def end(self, turn: "Turn", error: BaseException | None) -> None:
+        """Hear of what came of a turn."""
+        if turn.alone:
+            self._single.release()
+        if error is not None:
+            if isinstance(error, FetchError) and error.reason.of_project:
+                self._block(error)
+            return
+        self._proved = self._proved or turn.alone
+        if self._blocked_by is not None and self._clock() >= self._blocked_until:
+            # An answer that was on its way when the project was blocked does not unblock it.
+            self._blocks = 0
+            self._blocked_by = None
 
     def _refuse_if_blocked(self) -> None:
-        left = self._blocked_until - self._clock()
-        if self._blocked_by is not None and left > 0:
+        if self._blocked_by is not None and (left := self._blocked_until - self._clock()) > 0:
             raise FetchError(self._blocked_by.reason, self._blocked_by.detail, retry_after=left)
 
     def _block(self, error: FetchError) -> None:
@@ -108,3 +110,20 @@ class Budget:
         self._blocked_by = error
         self._heard = False
         self._proved = self._proved and error.reason is not FetchReason.REFUSED
+
+
+class Turn:
+    """One turn to ask: an ``async with``. Not made by ``asynccontextmanager``, whose generator costs as much as a signature."""
+
+    __slots__ = ("_budget", "alone")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.alone = False
+        """Whether nobody else asks meanwhile, since nothing is known of the keys yet."""
+
+    def __aenter__(self) -> Awaitable[None]:
+        return self._budget.begin(self)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._budget.end(self, error)

@@ -18,7 +18,8 @@ from notifier.domain.model import Cluster, Event
 from notifier.domain.plan import Audience
 from notifier.domain.render import summary
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Poller, Watch
+from notifier.engine.poller import Poller
+from notifier.engine.watch import Watch
 from notifier.sources.contract import ClusterList, Listed
 from notifier.store.errors import StoreError
 from notifier.store.store import Store

@@ -19,17 +19,16 @@ from notifier.domain.diff import Remark, diff
 from notifier.domain.errors import FetchError
 from notifier.domain.evidence import AnswerFacts, Evidence
 from notifier.domain.known import Known
-from notifier.domain.model import Action, Cluster, Event, Snapshot
+from notifier.domain.model import Action, Event, Snapshot
 from notifier.domain.outage import reachable, unreachable
 from notifier.domain.plan import Audience
 from notifier.domain.reminders import ENDS
 from notifier.domain.render import summary
-from notifier.domain.timekeeping import Limits, due, keep_time
-from notifier.engine.budget import Budget
+from notifier.domain.timekeeping import keep_time
 from notifier.engine.library import Library
 from notifier.engine.reminding import drop_ended, followed_up
-from notifier.engine.witness import Asked, Good, evidence, unwritten
-from notifier.sources.contract import Source
+from notifier.engine.watch import Watch
+from notifier.engine.witness import Asked, evidence, unwritten
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -54,52 +53,6 @@ class Cadence:
     active: float = 15.0
     idle: float = 60.0
     unreachable_after: float = 300.0
-
-
-@dataclass(slots=True)
-class Watch:
-    """A cluster under watch, with what is remembered of it between polls; all of it can be had again from the store."""
-
-    cluster: Cluster
-    source: Source
-    budget: Budget
-    bodies: dict[Action, bytes] = field(default_factory=dict)
-    asked: dict[Action, float] = field(default_factory=dict)
-    close: frozenset[Action] = frozenset(Action)
-    """The actions to watch closely: those at work, and those not settled."""
-    unsettled: frozenset[Action] = frozenset(Action)
-    """The actions of which something waits to be confirmed."""
-    failures: int = 0
-    outage: bool = True
-    """Whether the store holds an outage, as far as is known; True at first, since nothing is known."""
-    polled_at: datetime | None = None
-    known: tuple[Known, int] | None = None
-    """What the store holds of it and in which version, while it is watched closely; None: it has to be asked."""
-    limits: Limits = field(default_factory=Limits)
-    good_at: dict[Action, datetime] = field(default_factory=dict)
-    """When each action gave its last good answer."""
-    check_at: datetime | None = None
-    """When time alone will have something to tell, though nothing changes."""
-    answers: dict[Action, Evidence] = field(default_factory=dict)
-    """The newest answers, where the store does not know them, since they brought nothing to be stored."""
-
-    def due(self, good: Good, now: datetime) -> bool:
-        """Whether time has something to tell, or there was a gap in which nothing was seen."""
-        return bool(good) and due(good.values(), self.check_at, self.limits, now)
-
-    since: float = field(default_factory=time.monotonic)
-    """When it came under watch."""
-    dropped: bool = False
-    """Whether it is under watch no more."""
-
-    def forget(self) -> None:
-        """Trust nothing but the store at the next poll."""
-        self.bodies.clear()
-        self.good_at.clear()
-        self.answers.clear()
-        self.close = self.unsettled = frozenset(Action)
-        self.outage = True
-        self.known = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +138,8 @@ class Poller:
             if not self.holds(watch):
                 heapq.heappush(self._due, (now + ELSEWHERE, next(self._order), watch))
                 continue
-            task = asyncio.create_task(self._turn(watch, now - due), name=f"poll {watch.cluster.name}")
+            telemetry.poll_started(now - due)
+            task = asyncio.create_task(self._turn(watch), name=f"poll {watch.cluster.name}")
             self._polls.add(task)
             task.add_done_callback(self._polls.discard)
 
@@ -196,10 +150,10 @@ class Poller:
             task.cancel()
         await asyncio.gather(*self._polls, return_exceptions=True)
 
-    async def _turn(self, watch: Watch, lateness: float) -> None:
+    async def _turn(self, watch: Watch) -> None:
         try:
             with tracing.poll(watch.cluster) as span:
-                applied = await self.poll(watch, lateness)
+                applied = await self.poll(watch)
                 span.note(error="no good answer" if watch.failures else None, events=len(applied.events) if applied else 0)
         except Fenced:
             watch.forget()
@@ -221,7 +175,7 @@ class Poller:
             seconds = min(max(min(seconds, 2.0 ** min(watch.failures - 1, 10)), 0.05), LONGEST_BACKOFF)
         return seconds * (1 - JITTER + 2 * JITTER * random.random())  # noqa: S311 - jitter
 
-    async def poll(self, watch: Watch, lateness: float = 0.0) -> Applied | None:
+    async def poll(self, watch: Watch) -> Applied | None:
         """Ask once; commit what is new. None where nothing is.
 
         Raises:
@@ -230,8 +184,7 @@ class Poller:
         # Read before asking: an answer counts only if the cluster was ours all the while.
         epoch = None if self._held is None else self._held.get(watch.cluster.key, -1)
         asked = await self._ask(watch)
-        failure = asked.failure
-        now = self._store.now()
+        failure, now = asked.failure, asked.at
         if failure is not None:
             watch.failures += 1
             telemetry.poll_failed(watch.cluster.name, failure.reason, failure.detail)
@@ -240,18 +193,20 @@ class Poller:
             watch.polled_at = now
         applied = None
         if asked.snapshots or failure is not None or watch.outage or watch.due(asked.good, now):
-            applied = await self._store.transact(lambda tx: self._apply(tx, watch, asked, now, epoch=epoch))
+            applied = await self._store.transact(lambda tx: self._apply(tx, watch, asked, epoch))
             known = applied.known
             watch.check_at = applied.check_at
-            watch.answers = {**{each: watch.answers[each] for each in watch.answers.keys() - asked.good}, **applied.answers}
-            watch.unsettled = frozenset(action for action in Action if known.unsettled(action))
-            watch.close = watch.unsettled | {action for action in Action if known.running(action)}
+            for listing in watch.listings:
+                if listing.action in asked.good:
+                    listing.evidence = applied.answers.get(listing.action)
+                listing.unsettled = known.unsettled(listing.action)
+                listing.close = listing.unsettled or known.running(listing.action)
             watch.outage = known.outage is not None
             # A fleet at rest would fill the memory with what nobody asks for.
             watch.known = (known, applied.version) if watch.close else None
             self._report(watch, applied)
         if failure is None:
-            telemetry.polled("changed" if applied and applied.events else "unchanged", lateness)
+            telemetry.polled("changed" if applied and applied.events else "unchanged")
         return applied
 
     async def _ask(self, watch: Watch) -> Asked:
@@ -263,44 +218,33 @@ class Poller:
         snapshots: list[Snapshot] = []
         fresh: dict[Action, AnswerFacts] = {}
         failure: FetchError | None = None
-        for action in Action:
+        at: datetime | None = None
+        for listing in watch.listings:
             now = time.monotonic()
-            rested = now - watch.asked.get(action, -self._cadence.idle) >= self._cadence.idle * (1 - JITTER)
-            if action not in watch.close and not rested:
+            if not listing.close and now - listing.asked_at < self._cadence.idle * (1 - JITTER):
                 continue
-            # While something waits to be confirmed, an answer counts even if it says the same again.
-            last = None if action in watch.unsettled else watch.bodies.get(action)
             try:
                 async with watch.budget.turn():
-                    answer = await watch.source.fetch(watch.cluster, action, last)
+                    # While something waits to be confirmed, an answer counts even if it says the same again.
+                    answer = await watch.source.fetch(watch.cluster, listing.action, None if listing.unsettled else listing.body)
             except FetchError as error:
-                failure = error
-                watch.bodies.pop(action, None)
-                watch.asked.pop(action, None)
+                at, failure = self._store.now(), error
+                listing.fail()
                 continue
-            good[action] = watch.good_at.get(action)
-            watch.good_at[action] = self._store.now()
-            watch.asked[action] = now
-            watch.bodies[action] = answer.body
+            at = self._store.now()
+            good[listing.action] = listing.good_at
+            listing.body, listing.asked_at, listing.good_at = answer.body, now, at
             if answer.snapshot is not None:
                 snapshots.append(answer.snapshot)
-                fresh[action] = answer.facts(watch.good_at[action])
-        return Asked(snapshots, failure, good, fresh)
+                fresh[listing.action] = answer.facts(at)
+        return Asked(snapshots, failure, good, fresh, at or self._store.now())
 
-    def _apply(
-        self,
-        tx: Transaction,
-        watch: Watch,
-        asked: Asked,
-        now: datetime,
-        *,
-        epoch: int | None,
-    ) -> Applied:
+    def _apply(self, tx: Transaction, watch: Watch, asked: Asked, epoch: int | None) -> Applied:
         """The whole of a poll's transaction; on the store's thread, so nothing here may touch the loop.
 
         If somebody else has saved the cluster since it became known to us, nothing is written (`Fenced`).
         """
-        cluster, (snapshots, failure, good, fresh) = watch.cluster, asked
+        cluster, (snapshots, failure, good, fresh, now) = watch.cluster, asked
         tx.guard(cluster.key, epoch)
         before, version = watch.known or tx.known(cluster)
         known = before
@@ -317,7 +261,7 @@ class Poller:
             reason = (failure.reason.value, failure.detail)
             step = unreachable(known, cluster, reason, now, self._cadence.unreachable_after)
         histories = self._library.histories(tx.history, cluster, step.known, good, time.monotonic())
-        rests = evidence(before, watch.answers, fresh, good, now)
+        rests = evidence(before, watch.newest, fresh, good, now)
         timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now, rests)
         known, events = timed.known, list(timed.events)
         silences = tx.silences(now.timestamp()) if events else ()

@@ -14,12 +14,13 @@ Good = Mapping[Action, datetime | None]
 
 
 class Asked(NamedTuple):
-    """What a poll was answered: what is new, the failure if there was one, who answered well, what to know new answers by."""
+    """What a poll was answered, and when: what is new, the failure if any, who answered well, what to know new answers by."""
 
     snapshots: Sequence[Snapshot]
     failure: FetchError | None
     good: Good
     fresh: Mapping[Action, AnswerFacts]
+    at: datetime
 
 
 def evidence(

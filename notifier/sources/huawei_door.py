@@ -109,11 +109,14 @@ class HuaweiDoor:
         now = self._clock()
         try:
             headers = self._sign(url, now, await self._credentials.keys(now))
-            async with self._session.get(url, headers=headers, allow_redirects=False, timeout=self._timeout) as response:
+            response = await self._session.get(url, headers=headers, allow_redirects=False, timeout=self._timeout)
+            try:
                 if response.status == HTTPStatus.OK:
                     name = response.headers.get(REQUEST_ID)
                     return Reply(await read_capped(response), name and text(name, _LONGEST_ID))
                 raise await _refusal(response, headers, now, self._forbidden)
+            finally:
+                response.release()
         except CredentialsError as error:
             raise FetchError(FetchReason.REFUSED, text(str(error), _MAX_DETAIL)) from None
         except TimeoutError:
@@ -135,8 +138,8 @@ class HuaweiDoor:
         if isinstance(keys, Token):
             return {**self._headers, "X-Auth-Token": keys.value}
         if self._signer is None or keys is not self._signer.keys:
-            self._signer = Signer(keys)
-        return self._signer.headers("GET", url, now, self._headers)
+            self._signer = Signer(keys, self._headers)
+        return self._signer.headers("GET", url, now)
 
 
 async def _refusal(

@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, unquote
 
+from aiohttp.hdrs import AUTHORIZATION, HOST
+from multidict import istr
 from yarl import URL
 
 ALGORITHM = "SDK-HMAC-SHA256"
-DATE = "X-Sdk-Date"
+DATE = istr("X-Sdk-Date")
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
-SECURITY_TOKEN = "X-Security-Token"  # noqa: S105 - a header's name
+SECURITY_TOKEN = istr("X-Security-Token")
 CONTENT_HASH = "x-sdk-content-sha256"
 """Where this header is there it stands in for the body's hash (Huawei's SDK: ``UNSIGNED-PAYLOAD`` where it is no JSON)."""
 
@@ -40,60 +43,60 @@ class Keys:
 
 
 class Signer:
-    """Signs requests with one pair of keys, cheaply where the same URLs and headers come again and again."""
+    """Signs requests that all bear the same headers, cheaply where the same URLs come again and again.
 
-    def __init__(self, keys: Keys) -> None:
+    Args:
+        keys: To sign with.
+        headers: What every request bears besides. ``Host``, ``X-Sdk-Date``, ``X-Security-Token`` and ``Authorization`` are made
+            here and replace given ones. As in Huawei's SDK a header with ``_`` in its name is sent but not signed.
+    """
+
+    def __init__(self, keys: Keys, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.keys = keys
+        # As aiohttp wants names: any others it folds at every use.
+        self._given: dict[str, str] = {
+            istr(name): value.strip() for name, value in headers.items() if name.lower() not in _MADE_HERE
+        }
         self._seal = _Seal(keys.secret_key)
-        self._targets: dict[tuple[str, URL], str] = {}
-        self._plans: dict[tuple[object, ...], _Plan] = {}
+        self._targets: dict[tuple[str, URL], tuple[str, _Plan]] = {}
+        self._plans: dict[str, _Plan] = {}
         self._date = ""
         self._date_from = self._date_until = datetime.min.replace(tzinfo=UTC)
 
-    def headers(
-        self, method: str, url: URL, now: datetime, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> dict[str, str]:
+    def headers(self, method: str, url: URL, now: datetime, body: bytes = b"") -> dict[str, str]:
         """Every header to send: those given and the ones a signature needs, all of them signed.
-
-        Send the very ``url`` that is given here. ``Host``, ``X-Sdk-Date``, ``X-Security-Token`` and ``Authorization`` are made
-        here and replace given ones. As in Huawei's SDK a header with ``_`` in its name is sent but not signed.
 
         Args:
             method: In capitals.
-            url: Absolute.
+            url: Absolute; to be sent as it is.
             now: With a time zone.
-            headers: Further headers. A mapping of few, recurring values: what follows from it is kept.
             body: The bytes to be sent.
         """
-        target = self._targets.get((method, url)) or self._new_target(method, url)
-        host = url.host_port_subcomponent
-        given = (host, *headers.items()) if headers else (host,)
-        plan = self._plans.get(given) or self._new_plan(given, url, headers or {})
+        before_date, plan = self._targets.get((method, url)) or self._new_target(method, url)
         if not self._date_from <= now < self._date_until:
             self._set_date(now)
         date = self._date
         payload = (plan.content_hash or sha256(body).hexdigest()) if body else _EMPTY_HASH
-        canonical = f"{target}{plan.before_date}{date}{plan.after_date}{payload}"
         made = plan.headers.copy()
         made[DATE] = date
-        made["Authorization"] = plan.authorization + self._seal(date, canonical)
+        made[AUTHORIZATION] = plan.authorization + self._seal(date, f"{before_date}{date}{plan.after_date}{payload}")
         return made
 
-    def _new_target(self, method: str, url: URL) -> str:
+    def _new_target(self, method: str, url: URL) -> "tuple[str, _Plan]":
         if len(self._targets) >= _MOST_TARGETS:
             self._targets.clear()
-        target = _target(method, url.raw_path, url.raw_query_string)
+            self._plans.clear()
+        host = url.host_port_subcomponent or ""
+        plan = self._plans.get(host) or self._new_plan(host)
+        target = _target(method, url.raw_path, url.raw_query_string) + plan.before_date, plan
         self._targets[method, url] = target
         return target
 
-    def _new_plan(self, key: tuple[object, ...], url: URL, given: Mapping[str, str]) -> "_Plan":
-        if len(self._plans) >= _MOST_TARGETS:
-            self._plans.clear()
-        sent = {name: value.strip() for name, value in given.items() if name.lower() not in _MADE_HERE}
-        sent["Host"] = url.host_port_subcomponent or ""
+    def _new_plan(self, host: str) -> "_Plan":
+        sent = {**self._given, HOST: host}
         if self.keys.security_token:
             sent[SECURITY_TOKEN] = self.keys.security_token
-        plan = self._plans[key] = _Plan(self.keys.access_key, sent)
+        plan = self._plans[host] = _Plan(self.keys.access_key, sent)
         return plan
 
     def _set_date(self, now: datetime) -> None:
@@ -103,7 +106,7 @@ class Signer:
 
 
 class _Plan:
-    """What follows from a set of headers, whatever the URL and the second: all of it but the date."""
+    """What follows from the headers of requests to one host, whatever their path and the second."""
 
     __slots__ = ("after_date", "authorization", "before_date", "content_hash", "headers")
 

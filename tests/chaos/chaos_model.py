@@ -37,8 +37,9 @@ from notifier.domain.retry import Policy
 from notifier.domain.routing import Matcher, Route
 from notifier.engine.budget import Budget
 from notifier.engine.dispatcher import Outlet
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
 from notifier.engine.sending import OutletSettings
+from notifier.engine.watch import Watch
 from notifier.sources.contract import Answer
 from notifier.sources.scenarios import EPOCH, ClusterPlan, Scenario, identifier, node_names
 from notifier.sources.upgrades import Failure, TaskPlan, Variant

@@ -21,7 +21,8 @@ from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.samples import sample
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
+from notifier.engine.watch import Watch
 from notifier.sources.recorder import Recordings
 from notifier.sources.recording import Reading, files_of
 from notifier.sources.scenarios import SCENARIOS

@@ -16,8 +16,8 @@ from notifier.domain.discovery import Wanted
 from notifier.domain.model import Cluster
 from notifier.engine.budget import Budget
 from notifier.engine.discovery import Survey
-from notifier.engine.poller import Watch
 from notifier.engine.pulse import Pulse, Vitals
+from notifier.engine.watch import Watch
 from notifier.sources.wire import Drift, DriftKind
 from notifier.store.errors import StoreError, StoreFull
 from notifier.store.rows import SinkState
@@ -119,7 +119,7 @@ def test_the_age_of_data_is_that_of_the_worst_cluster_of_each_project() -> None:
 
 def grow(name: str) -> None:
     """Everything that is said with a name that somebody else chose."""
-    telemetry.polled("changed", 0.0)
+    telemetry.polled("changed")
     telemetry.poll_failed(name, "server", name)
     telemetry.discovery_failed("prod", "server", name)
     telemetry.answer_odd(name, "stale", name)

@@ -15,7 +15,8 @@ from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.engine.budget import Budget
 from notifier.engine.discovery import Discovery, Survey
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
+from notifier.engine.watch import Watch
 from notifier.sources.contract import Listed
 from notifier.store.errors import StoreError
 from notifier.store.store import Store

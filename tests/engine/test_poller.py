@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from engine_scripts import CountingStore, Source, cluster, eventually, running
 
+from notifier import telemetry
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster, Kind, Task
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.engine import poller as engine
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
+from notifier.engine.watch import Watch
 from notifier.store.store import Store
 
 DOWN = FetchError(FetchReason.SERVER, "HTTP 503")
@@ -94,7 +96,8 @@ async def test_an_action_at_rest_is_asked_at_the_idle_cadence_only(store: Store)
         await bench.poll()
     asked = [action for _, action in bench.source.asked]
     assert (asked.count(Action.UPGRADING), asked.count(Action.AZ_MIGRATION)) == (1, 4)
-    bench.watch.asked[Action.UPGRADING] -= 3600
+    upgrades, _ = bench.watch.listings
+    upgrades.asked_at -= 3600
     await bench.poll()
     assert bench.source.asked[-2:] == [("search", Action.UPGRADING), ("search", Action.AZ_MIGRATION)]
 
@@ -118,6 +121,15 @@ async def test_failing_polls_become_an_outage_that_ends(store: Store) -> None:
     assert bench.watch.polled_at is not None
 
 
+async def test_how_late_a_poll_starts_is_noted_whatever_comes_of_it(store: Store) -> None:
+    def noted() -> float:
+        return telemetry.registry.get_sample_value("notifier_poll_lateness_seconds_count") or 0.0
+
+    bench, before = Bench(store, lambda *_: DOWN), noted()
+    await bench.turn_until(lambda: bench.watch.failures > 0)
+    assert noted() > before
+
+
 async def test_one_action_that_fails_does_not_hide_the_news_of_the_other(store: Store) -> None:
     bench = Bench(store, lambda _, action: (running(),) if action is Action.UPGRADING else DOWN)
     assert await bench.poll() == [Kind.TASK_STARTED, Kind.CLUSTER_UNREACHABLE]
@@ -130,7 +142,8 @@ async def test_an_outage_that_began_before_a_restart_ends_after_it(store: Store)
 
 def test_a_cluster_that_fails_is_asked_soon_then_ever_more_rarely(store: Store) -> None:
     bench = Bench(store, lambda *_: (), cadence=Cadence(active=15, idle=3600))
-    bench.watch.close = frozenset()
+    for listing in bench.watch.listings:
+        listing.close = False
     pauses = []
     for failures in (1, 2, 4, 40):
         bench.watch.failures = failures

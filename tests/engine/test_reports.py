@@ -67,6 +67,12 @@ async def test_the_end_of_a_task_has_its_report_and_nothing_else_has(store: Stor
     assert "出现的问题" in failed.report.html
     assert "no quota" in failed.report.html
     assert failed.report.svg.startswith("<svg")
+
+
+@pytest.mark.usefixtures("chinese_font")
+async def test_its_picture_is_drawn_where_there_is_a_font(store: Store) -> None:
+    _, failed = (await told(store, Reports(store, Words("zh")))).heard
+    assert failed.report is not None
     assert failed.report.png is not None
     assert failed.report.png.startswith(b"\x89PNG")
 

@@ -12,8 +12,9 @@ from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.plan import Audience
 from notifier.engine import poller as polling
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
 from notifier.engine.shares import BEAT, LEASE, Seat, Shares
+from notifier.engine.watch import Watch
 from notifier.store.errors import StoreError
 
 
@@ -108,12 +109,12 @@ async def test_what_changed_hands_is_read_again_from_the_store(store: CountingSt
     await replica.shares.attend()
     watch = replica.poller.watches[0]
     await replica.poller.poll(watch)
-    assert watch.bodies
+    assert all(listing.body for listing in watch.listings)
     await replica.shares.attend()
-    assert watch.bodies, "nothing changed hands"
+    assert all(listing.body for listing in watch.listings), "nothing changed hands"
     await store.transact(lambda tx: tx.leave("one"))
     await replica.shares.attend()
-    assert watch.bodies == {}
+    assert not any(listing.body for listing in watch.listings)
 
 
 async def test_a_cluster_that_is_watched_from_now_on_is_shared_at_the_next_beat(store: CountingStore) -> None:

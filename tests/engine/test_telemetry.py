@@ -126,7 +126,7 @@ def test_metrics_move_and_no_cluster_is_a_label() -> None:
         return telemetry.registry.get_sample_value(name, labels) or 0.0
 
     before = value("notifier_polls_total", outcome="unchanged"), value("notifier_store_failures_total")
-    telemetry.polled("unchanged", -0.1)
+    telemetry.polled("unchanged")
     _lines(lambda: telemetry.store_failed("poll", "full"))
     _lines(lambda: telemetry.sink_paused("metric-sink", "noon", "gone", ""))
     _lines(lambda: telemetry.event_told("task.started", "a-cluster-by-name", "id", "text"))

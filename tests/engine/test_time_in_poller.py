@@ -19,9 +19,10 @@ from notifier.domain.stall import StallRule
 from notifier.domain.timekeeping import Limits
 from notifier.engine import library
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
 from notifier.engine.reminding import Reminding
 from notifier.engine.tidying import Tidying
+from notifier.engine.watch import Watch
 from notifier.store.rows import State, Turn
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -114,7 +115,7 @@ async def test_a_gap_that_could_not_be_written_down_is_not_forgotten(store: Coun
     bench.answer = (AT_WORK,)
     store.sick = True
     with time_machine.travel(START + timedelta(minutes=60.25), tick=False):
-        await bench.poller._turn(bench.watch, 0.0)
+        await bench.poller._turn(bench.watch)
     store.sick = False
     assert await bench.poll_until(60.5, 64) == []
 

@@ -21,7 +21,8 @@ from notifier.domain.model import Action
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
+from notifier.engine.watch import Watch
 from notifier.store.rows import State
 from notifier.store.store import Store
 

@@ -1,5 +1,6 @@
 """The whole program on a project whose clusters come and go, with a dead man's switch listening."""
 
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -163,3 +164,18 @@ def test_check_counts_what_it_can(tmp_path: Path, projects: int, words: str) -> 
     done = CliRunner().invoke(main, ["check", "-c", str(path)])
     assert done.exit_code == 0, done.output
     assert f"0 clusters and {words}, 1 sinks" in done.output
+
+
+async def test_what_was_loaded_is_kept_out_of_the_collectors_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen = []
+
+    async def watch(*_: object) -> None:
+        frozen.append(gc.get_freeze_count())
+
+    monkeypatch.setattr(app, "_watch", watch)
+    monkeypatch.setattr("notifier.telemetry.configure", lambda *_: None)
+    try:
+        await app.run(written(tmp_path, "http://127.0.0.1:1"))
+    finally:
+        gc.unfreeze()
+    assert frozen[0] > 50_000

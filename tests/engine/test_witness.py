@@ -12,7 +12,8 @@ from notifier.domain.plan import Audience
 from notifier.domain.stall import StallRule
 from notifier.domain.timekeeping import Limits
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Applied, Cadence, Poller, Watch
+from notifier.engine.poller import Applied, Cadence, Poller
+from notifier.engine.watch import Watch
 from notifier.store.store import Store
 
 
@@ -107,7 +108,7 @@ async def test_an_answer_that_brings_nothing_is_the_earlier_one_all_the_same(sto
     earlier = rests(event).earlier
     assert earlier is not None
     assert earlier.digest == turned
-    assert not cloud.watch.answers
+    assert not cloud.watch.newest
 
 
 async def test_a_task_that_vanished_follows_from_the_answer_that_lacked_it_first(store: Store) -> None:

@@ -20,7 +20,8 @@ from notifier.domain.timekeeping import MIGRATION_LIMIT, Limits
 from notifier.domain.window import Window
 from notifier.engine import poller
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
+from notifier.engine.watch import Watch
 from notifier.rebuilding import Rebuilding, Rules
 from notifier.sources.contract import Answer
 from notifier.sources.recorder import Recordings

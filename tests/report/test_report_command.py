@@ -80,6 +80,7 @@ class Page(HTMLParser):
             self.said.append(data.strip())
 
 
+@pytest.mark.usefixtures("latin_font")
 def test_report_writes_a_page_and_a_picture(kept: Path, tmp_path: Path) -> None:
     found = run(kept, "search-prod", "--into", str(tmp_path / "new"), "--zone", "Asia/Shanghai")
     assert found.exit_code == 0, found.output

@@ -15,7 +15,8 @@ from notifier.domain.model import Action, Cluster, Snapshot, Task
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
 from notifier.engine.budget import Budget
-from notifier.engine.poller import Cadence, Poller, Watch
+from notifier.engine.poller import Cadence, Poller
+from notifier.engine.watch import Watch
 from notifier.sources.contract import Answer
 from notifier.store.errors import Fenced
 from notifier.store.replicas import AT_ONCE, Presence, Standstill
