@@ -9,6 +9,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
@@ -153,9 +154,10 @@ async def _drip(request: web.Request, body: bytes, seconds: float) -> web.Stream
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     await response.prepare(request)
     size = len(body) // _PIECES + 1
-    for start in range(0, len(body), size):
-        await response.write(body[start : start + size])
-        await asyncio.sleep(seconds / _PIECES)
+    with suppress(ConnectionError):  # A client that will not wait for the rest has gone, as it should.
+        for start in range(0, len(body), size):
+            await response.write(body[start : start + size])
+            await asyncio.sleep(seconds / _PIECES)
     return response
 
 

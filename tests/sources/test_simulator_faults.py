@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -79,6 +80,26 @@ async def test_a_dripping_answer_comes_in_pieces() -> None:
         pieces = [piece async for piece in response.content.iter_any()]
         assert len(pieces) > 5
         assert json.loads(b"".join(pieces))["totalSize"] == 1
+
+
+async def test_a_client_that_leaves_a_dripping_answer_is_no_fault_of_the_simulators(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with misbehaving(Fault.DRIP) as world:
+
+        async def leave(_: float) -> None:
+            """Break the connection off without letting anybody notice before the next piece is written."""
+            runner = world.simulator._runner
+            assert runner is not None
+            assert runner.server is not None
+            for each in runner.server.connections:
+                assert each.transport is not None
+                each.transport.abort()
+
+        monkeypatch.setattr("notifier.sources.faults.asyncio", SimpleNamespace(sleep=leave))
+        with pytest.raises(aiohttp.ClientError):
+            await world.ask()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("aiohttp")] == []
 
 
 async def test_closing_does_not_wait_for_a_slow_answer() -> None:
