@@ -102,7 +102,10 @@ def _events(text: str) -> Iterator[Event]:
         raise Unreadable(_syntax(error, text)) from None
     except ReaderError as error:
         raise Unreadable(_character(error.position, text)) from None
-    except Exception as error:  # noqa: BLE001 - ruamel lets an OverflowError or AssertionError of its own through
+    except (OverflowError, ValueError):
+        # What Python's `chr` says to it, which differs between its versions.
+        raise Unreadable(Flaw(START, (), "is not YAML: a number behind \\U that is no character's")) from None
+    except Exception as error:  # noqa: BLE001 - ruamel lets an AssertionError of its own through
         raise Unreadable(Flaw(START, (), f"is not YAML that can be read ({type(error).__name__})")) from None
 
 

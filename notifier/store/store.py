@@ -104,6 +104,8 @@ class Store:
         """Take the database, migrate it if it is older, start the thread."""
         try:
             self._engine = self._sqlite(make_url(self.url).database) if self._sqlite_file else postgres.engine(self.url)
+            if self._sqlite_file:
+                self._check(self._engine)
             with _readable(self), self._engine.begin() as connection:
                 self.schema_before, _ = migrate(connection)
                 if self._sqlite_file:
@@ -196,10 +198,14 @@ class Store:
         def begin(connection: Connection) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+        return engine
+
+    def _check(self, engine: Engine) -> None:
         with _readable(self), engine.connect() as connection:
             if connection.execute(text("PRAGMA quick_check(1)")).scalar() != "ok":
-                raise StoreDamaged(f"{path} is damaged (quick_check). Restore a backup; the file was left as it is.")
-        return engine
+                raise StoreDamaged(
+                    f"{engine.url.database} is damaged (quick_check). Restore a backup; the file was left as it is."
+                )
 
     def _take(self, path: Path) -> None:
         """Hold a lock beside the file, which says who holds it, and goes with the process however it ends."""

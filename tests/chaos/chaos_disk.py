@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -133,7 +134,7 @@ async def unusable(folder: Path, *, seed: int) -> dict[str, str]:
 
 
 def _newer(path: Path) -> None:
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
         database.commit()
     database.close()

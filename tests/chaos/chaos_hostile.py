@@ -6,6 +6,7 @@ import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,9 +147,8 @@ def _forged(log: str) -> list[str]:
 
 def _leaks(folder: Path, log: str, shown: Sequence[str]) -> list[str]:
     """Where the secret of the hooks is to be found, besides in the configuration."""
-    with sqlite3.connect(folder / "notifier.db") as database:
+    with closing(sqlite3.connect(folder / "notifier.db")) as database:
         stored = "\n".join(database.iterdump())
-    database.close()
     places = {"log": log, "store": stored, "pages": "\n".join(shown)}
     return [f"the secret is in the {place}" for place, text in places.items() if SECRET in text or SECRET[6:] in text]
 

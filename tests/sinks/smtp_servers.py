@@ -213,6 +213,10 @@ async def mailing(port: int, *, seconds: float = 10.0, words: Words | None = Non
             yield sink
 
 
+LONG_AGO = "-not_before 20200101000000Z -not_after 20200102000000Z"
+"""OpenSSL refuses a negative number of days from 3.4 on, and knows this only since."""
+
+
 @dataclass(frozen=True)
 class Authority:
     """A certificate authority of our own."""
@@ -224,15 +228,16 @@ class Authority:
         return self.folder / "ca.pem"
 
     def server(
-        self, name: str = "good", names: str = "IP:127.0.0.1,DNS:localhost", *, days: int = 2, itself: bool = False
+        self, name: str = "good", names: str = "IP:127.0.0.1,DNS:localhost", *, expired: bool = False, itself: bool = False
     ) -> ssl.SSLContext:
-        """A server's context: a certificate for ``names``, signed by us or by ``itself``. Negative ``days``: expired."""
+        """A server's context: a certificate for ``names``, signed by us or by ``itself``."""
         key, request, found = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
         extensions = self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={names}\n")
         _openssl(f"req {_NEW_KEY} -keyout {key} -out {request} -subj /CN={name}")
         signer = f"-signkey {key}" if itself else f"-CA {self.file} -CAkey {self.folder}/ca.key -CAcreateserial"
-        _openssl(f"x509 -req -in {request} {signer} -days {days} -extfile {extensions} -out {found}")
+        lasting = "-days 2" if not expired else LONG_AGO if "-not_after" in _openssl("x509 -help") else "-days -1"
+        _openssl(f"x509 -req -in {request} {signer} {lasting} -extfile {extensions} -out {found}")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(found, key)
         return context
@@ -247,5 +252,7 @@ def authority(folder: Path) -> Iterator[Authority]:
     yield Authority(folder)
 
 
-def _openssl(command: str) -> None:
-    subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
+def _openssl(command: str) -> str:
+    """Everything that it says."""
+    done = subprocess.run(["openssl", *command.split()], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout

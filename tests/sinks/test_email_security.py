@@ -51,7 +51,7 @@ async def test_a_server_that_can_be_trusted_gets_login_and_mail(ours: Authority,
 def _bad(ours: Authority, what: str) -> ssl.SSLContext:
     match what:
         case "expired":
-            return ours.server(what, days=-1)
+            return ours.server(what, expired=True)
         case "self-signed":
             return ours.server(what, itself=True)
         case "another host's":

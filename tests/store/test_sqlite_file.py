@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -270,7 +270,7 @@ def test_after_a_write_that_failed_not_a_byte_is_written_any_more(path: Path) ->
     found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     fails = f"The disk under sqlite:///{path} fails: disk I/O error."
     assert found.stdout.splitlines() == [fails, fails, "still 1"]
-    with sqlite3.connect(path) as left:
+    with closing(sqlite3.connect(path)) as left:
         assert left.execute("SELECT count(*) FROM cluster").fetchone() == (1,)
 
 
