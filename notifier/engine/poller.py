@@ -181,6 +181,10 @@ class Poller:
         Raises:
             StoreError: What was new could not be committed; the next poll sees it again.
         """
+        if watch.connection != self._store.connections:
+            # The server may be another, and what the one before had confirmed last may be lost: it has to be told again.
+            watch.forget()
+            watch.connection = self._store.connections
         # Read before asking: an answer counts only if the cluster was ours all the while.
         epoch = None if self._held is None else self._held.get(watch.cluster.key, -1)
         asked = await self._ask(watch)

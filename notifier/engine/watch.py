@@ -59,6 +59,8 @@ class Watch:
     limits: Limits = field(default_factory=Limits)
     check_at: datetime | None = None
     """When time alone will have something to tell, though nothing changes."""
+    connection: int = 0
+    """The store's, by number, that its last poll began with: what is remembered was confirmed by no later one."""
     since: float = field(default_factory=time.monotonic)
     """When it came under watch."""
     dropped: bool = False

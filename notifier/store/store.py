@@ -95,6 +95,8 @@ class Store:
     schema_before: str | None = None
     doubts: int = 0
     """How often work has failed: of what was claimed then it is not known whether it was."""
+    connections: int = 0
+    """How many there have been. After a failover the next may lead to a server that lacks what the one before had confirmed."""
     on_damage: Callable[[StoreDamaged], None] | None = None
     refusal: StoreError | None = None
     _ahead: float | None = None
@@ -104,6 +106,7 @@ class Store:
         """Take the database, migrate it if it is older, start the thread."""
         try:
             self._engine = self._sqlite(make_url(self.url).database) if self._sqlite_file else postgres.engine(self.url)
+            event.listen(self._engine, "connect", self._connected)
             if self._sqlite_file:
                 self._check(self._engine)
             with _readable(self), self._engine.begin() as connection:
@@ -199,6 +202,9 @@ class Store:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
         return engine
+
+    def _connected(self, *_: object) -> None:
+        self.connections += 1
 
     def _check(self, engine: Engine) -> None:
         with _readable(self), engine.connect() as connection:

@@ -14,10 +14,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -85,16 +86,29 @@ def _await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 class Server:
     """A server of our own; ``url`` is of a role that may do everything."""
 
-    command: Sequence[str | Path]
+    bin_dir: Path
     home: Path
+    data: Path
     before_exec: Callable[[], None]
-    url: str
+    port: int = field(default_factory=_free_port)
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://tester@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def leader(self) -> str:
+        """The URL of whoever takes writes."""
+        return self.url
 
     def start(self) -> None:
-        log = self.home / "log"
+        log = self.data.with_suffix(".log")
+        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "off"}
+        given = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                self.command,
+                [self.bin_dir / "postgres", "-D", self.data, *given],
                 stdout=output,
                 stderr=output,
                 preexec_fn=self.before_exec,  # noqa: PLW1509 - nothing but system calls happens in it
@@ -102,15 +116,31 @@ class Server:
             )
         _await_answer(self.url, self._process, log)
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT is PostgreSQL's fast shutdown; SIGQUIT its immediate one, which leaves as much undone as a crash."""
-        self._process.send_signal(how)
-        self._process.wait(timeout=10)
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(timeout=10)
 
     def crash(self) -> None:
         """As ``pg_ctl -m immediate restart``: whoever is connected is cut off, and what is committed is recovered."""
         self.stop(signal.SIGQUIT)
         self.start()
+
+    def run(self, program: str, *arguments: str | Path) -> None:
+        """Run one of PostgreSQL's programs to its end, as whoever the server runs as."""
+        command: list[str | Path] = [self.bin_dir / program, *arguments]
+        subprocess.run(command, check=True, capture_output=True, preexec_fn=self.before_exec, cwd=self.home)
+
+    def execute(self, statement: LiteralString) -> Any:
+        """The first value of what is answered."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            found = connection.execute(statement)
+            return (found.fetchone() or (None,))[0] if found.description else None
 
 
 @contextmanager
@@ -124,26 +154,79 @@ def server(bin_dir: Path) -> Iterator[Server]:
         home.mkdir(0o700)
         if uid is not None:
             os.chown(home, uid, -1)
-        bin_dir = _within_reach(bin_dir, folder, uid)
-        as_nobody = _drop_rights(uid)
-        options = ["-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        create: list[str | Path] = [bin_dir / "initdb", "-D", home / "data", *options]
-        subprocess.run(create, check=True, capture_output=True, preexec_fn=as_nobody, cwd=home)
-        port = _free_port()
-        (home / "log").touch()
-        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
-        given = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        started = Server(
-            [bin_dir / "postgres", "-D", home / "data", *given],
-            home,
-            as_nobody,
-            f"postgresql://tester@127.0.0.1:{port}/postgres",
-        )
-        started.start()
+        made = Server(_within_reach(bin_dir, folder, uid), home, home / "data", _drop_rights(uid))
+        made.run("initdb", "-D", made.data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        made.start()
         try:
-            yield started
+            yield made
         finally:
-            started.stop()
+            made.stop()
+
+
+class Pair:
+    """A server and its synchronous standby, which takes over when the first crashes; then they change places.
+
+    ``url`` names both, as for a program that shall find out by itself which of them takes writes.
+    """
+
+    def __init__(self, first: Server, second: Server) -> None:
+        self._first = first
+        self._second = second
+
+    @property
+    def url(self) -> str:
+        ports = sorted((self._first.port, self._second.port))
+        return f"postgresql://tester@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/postgres?target_session_attrs=read-write"
+
+    @property
+    def leader(self) -> str:
+        return self._first.url
+
+    def follow(self) -> None:
+        """Make the second a copy of the first that is told of each commit before whoever asked for it."""
+        shutil.rmtree(self._second.data, ignore_errors=True)
+        copied = ("-D", self._second.data, "-d", self._first.url)
+        self._second.run("pg_basebackup", *copied, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync")
+        self._second.start()
+        self._first.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self._first.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + STARTS_WITHIN
+        while self._first.execute("SELECT sync_state FROM pg_stat_replication") != "sync":
+            if time.monotonic() > deadline:
+                raise RuntimeError("the standby does not follow")
+            time.sleep(0.02)
+
+    def lag(self) -> None:
+        """What is committed from now on is on the first alone, as if replication were asynchronous and slow."""
+        self._second.stop()
+        self._first.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        self._first.execute("SELECT pg_reload_conf()")
+
+    def fail_over(self) -> None:
+        """The first crashes, and stays away; the second takes writes."""
+        self._first.stop(signal.SIGQUIT)
+        if not self._second.runs:
+            self._second.start()
+        self._second.execute("SELECT pg_promote()")
+        self._first, self._second = self._second, self._first
+
+    def crash(self) -> None:
+        """Fail over; whoever runs them makes a standby of the one that crashed."""
+        self.fail_over()
+        self.follow()
+
+
+@contextmanager
+def pair(bin_dir: Path) -> Iterator[Pair]:
+    """Two servers that can be struck, at work."""
+    with server(bin_dir) as first:
+        second = Server(first.bin_dir, first.home, first.home / "standby", first.before_exec)
+        try:
+            made = Pair(first, second)
+            made.follow()
+            yield made
+        finally:
+            second.stop()
 
 
 @contextmanager
