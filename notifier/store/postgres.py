@@ -23,7 +23,11 @@ CHANNEL = "notifier"
 READ_ONLY = "25006"
 """SQLSTATE of a write that a standby refuses: a server that lost its role keeps its connections."""
 
-SESSION = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
+LIMITS = {"statement_timeout": "10s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "15s"}
+"""Set once connected, and not by ``options``, which PgBouncer refuses."""
+
+LIMIT = "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s AND source <> 'client'"
+"""Unless the URL says otherwise."""
 
 # Seconds, but tcp_user_timeout in milliseconds: postgresql.org/docs/current/libpq-connect.html
 DEFAULTS: dict[str, Any] = {
@@ -57,7 +61,7 @@ def arguments(url: str) -> dict[str, Any]:
     except ProgrammingError:
         # Its message may quote the password.
         raise StoreError("store: not a URL that PostgreSQL understands. Write postgresql://user@host/database.") from None
-    return {**DEFAULTS, **given, "options": f"{SESSION} {given.get('options', '')}".strip()}
+    return {**DEFAULTS, **given}
 
 
 def shown(url: str) -> str:
@@ -75,7 +79,14 @@ def engine(url: str) -> Engine:
     import psycopg  # noqa: PLC0415 - it is there, see above
 
     def connect() -> "psycopg.Connection[Any]":
-        return psycopg.connect(**given)
+        connection = psycopg.connect(**given)
+        try:
+            connection.cursor().executemany(LIMIT, [(value, name) for name, value in LIMITS.items()])
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     made = create_engine("postgresql+psycopg://", creator=connect, pool_size=1, max_overflow=0, pool_pre_ping=True)
 

@@ -86,9 +86,12 @@ async def flooded(asked: Asked, folder: Path) -> AsyncIterator[Said]:
 
 async def shared(asked: Asked, folder: Path) -> AsyncIterator[Said]:
     some, seed = asked.some, asked.seed
-    blows = {"kills": some(100), "zombies": some(40), "crashes": some(10), "cuts": some(40)}
+    blows: dict[str, Any] = {"kills": some(100), "zombies": some(40), "crashes": some(10), "cuts": some(40)}
     verdict, notes = await storm(folder / "a", clusters=some(80), seed=seed, window=3e4, **blows)
     yield Said("B: three replicas, SIGKILLs, zombies, crashes of the database, cuts at COMMIT", verdict.good, verdict, notes)
+    blows = {"kills": some(10), "zombies": some(5), "crashes": some(20), "cuts": some(10)}
+    verdict, notes = await storm(folder / "c", clusters=some(40), seed=seed, window=1e4, standby=True, **blows)
+    yield Said("B: three replicas, failovers of the database to its standby", verdict.good, verdict, notes)
     verdict, notes = await tide(folder / "b", most=5, clusters=max(some(40), 5), seed=seed)
     yield Said("B: one to five replicas and back, clocks an hour apart", verdict.good, verdict, notes)
 

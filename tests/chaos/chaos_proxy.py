@@ -11,11 +11,12 @@ COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 
 
 class Proxy:
-    """``url`` leads to the database. ``cut()`` is asked at each COMMIT, ``keep()`` whether the server gets it all the same."""
+    """``url`` leads to the database, which is where ``target()`` says at each connection.
 
-    def __init__(self, target: str, cut: Callable[[], bool], keep: Callable[[], bool]) -> None:
-        parts = urlsplit(target)
-        self._host, self._port = str(parts.hostname), int(parts.port or 0)
+    ``cut()`` is asked at each COMMIT, ``keep()`` whether the server gets it all the same.
+    """
+
+    def __init__(self, target: Callable[[], str], cut: Callable[[], bool], keep: Callable[[], bool]) -> None:
         self._target = target
         self._cut = cut
         self._keep = keep
@@ -24,8 +25,8 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = self._target.replace(f":{self._port}/", f":{port}/")
+        port, target = self._server.sockets[0].getsockname()[1], self._target()
+        self.url = target.replace(f":{urlsplit(target).port}/", f":{port}/")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -48,7 +49,8 @@ class Proxy:
             writer.transport.abort()
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, ours = await asyncio.open_connection(self._host, self._port)
+        parts = urlsplit(self._target())
+        theirs, ours = await asyncio.open_connection(parts.hostname, parts.port)
         back = asyncio.create_task(_copy(theirs, writer))
         try:
             while data := await reader.read(65536):

@@ -1,7 +1,7 @@
 """Run B: several replicas on one PostgreSQL.
 
 They are killed, stopped for longer than their lease, cut off at COMMIT, multiplied and set an hour apart, and the database
-crashes under them.
+crashes under them, or fails over to its standby.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -124,7 +124,7 @@ class Group:
     scenario: Scenario
     ledger: Ledger
     cloud: Simulator
-    database: store_postgres.Server
+    database: store_postgres.Server | store_postgres.Pair
     proxy: Proxy
     folder: Path
     draw: Random
@@ -169,7 +169,7 @@ class Group:
         return [each for each in self.replicas if each.running and each.stopped_at is None]
 
     async def crash_database(self) -> None:
-        """As ``pg_ctl -m immediate restart``: it concerns whatever any replica had under way and could not record."""
+        """Have it crash: it concerns whatever any replica had under way and could not record."""
         now = time.monotonic()
         await asyncio.to_thread(self.database.crash)
         self.blows += [Blow(now, "PostgreSQL crashes", before=LEASE, after=LEASE) for _ in self.replicas]
@@ -277,9 +277,8 @@ def binaries() -> Path | None:
     return store_postgres.binaries()
 
 
-@contextmanager
-def database() -> Iterator[store_postgres.Server]:
-    """A PostgreSQL to be struck.
+def database(*, standby: bool = False) -> AbstractContextManager[store_postgres.Server | store_postgres.Pair]:
+    """A PostgreSQL to be struck; one with a ``standby`` fails over to it and does not come back by itself.
 
     Raises:
         FileNotFoundError: There are no binaries.
@@ -287,13 +286,18 @@ def database() -> Iterator[store_postgres.Server]:
     folder = store_postgres.binaries()
     if folder is None:
         raise FileNotFoundError("no PostgreSQL server binaries")
-    with store_postgres.server(folder) as server:
-        yield server
+    return store_postgres.pair(folder) if standby else store_postgres.server(folder)
 
 
 @asynccontextmanager
 async def group(
-    folder: Path, scenario: Scenario, *, seed: int, faults: Faults | None = None, ledger: Ledger | None = None
+    folder: Path,
+    scenario: Scenario,
+    *,
+    seed: int,
+    faults: Faults | None = None,
+    ledger: Ledger | None = None,
+    standby: bool = False,
 ) -> AsyncIterator[Group]:
     """A world that is ready, with no replica yet."""
     draw = Random(seed)
@@ -308,12 +312,12 @@ async def group(
         here[0].cut_at.append(time.monotonic())
         return True
 
-    with database() as server:
+    with database(standby=standby) as server:
         async with (
             # Nothing happens before it has been looked at: what is over at the first look is told by nobody, rightly.
             Simulator(scenario, speed=SPEED, faults=faults, monotonic=lambda: here[0].clock() if here else 0.0) as cloud,
             ledger,
-            Proxy(server.url, cut, lambda: draw.random() < 0.5) as proxy,
+            Proxy(lambda: server.leader, cut, lambda: draw.random() < 0.5) as proxy,
         ):
             here.append(Group(scenario, ledger, cloud, server, proxy, folder, draw))
             try:
@@ -340,9 +344,13 @@ async def storm(
     seed: int,
     window: float = 600.0,
     pace: float = 1.0,
+    standby: bool = False,
 ) -> tuple[Verdict, dict[str, Any]]:
-    """Three replicas, each blow on one of them at a time or on the database under all, in random order."""
-    async with group(folder, calm(clusters, seed, window, pace), seed=seed) as here:
+    """Three replicas, each blow on one of them at a time or on the database under all, in random order.
+
+    With a ``standby`` it takes over at each crash of the database, and whoever crashed becomes its standby.
+    """
+    async with group(folder, calm(clusters, seed, window, pace), seed=seed, standby=standby) as here:
         await asyncio.gather(*(here.add() for _ in range(3)))
         await here.begin()
         orphans = asyncio.create_task(here.watch_orphans())

@@ -36,6 +36,13 @@ async def test_replicas_that_are_killed_stopped_and_cut_off_lose_and_confuse_not
 
 
 @pytest.mark.usefixtures("_postgres")
+async def test_a_database_that_fails_over_to_its_standby_and_back_is_followed(tmp_path: Path) -> None:
+    verdict, notes = await storm(tmp_path, kills=1, zombies=0, crashes=2, cuts=1, clusters=5, seed=7, pace=0.15, standby=True)
+    assert verdict.good, verdict
+    assert notes["crashs"] == 2
+
+
+@pytest.mark.usefixtures("_postgres")
 async def test_replicas_come_and_go_with_clocks_an_hour_apart(tmp_path: Path) -> None:
     verdict, notes = await tide(tmp_path, most=3, clusters=5, seed=6, pace=0.15, active="300ms", idle="600ms")
     assert verdict.good, verdict

@@ -1,6 +1,7 @@
 """Traces from a poll to a delivery, by the SDK's exporter in memory; and none where nobody asked for any."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -173,10 +174,14 @@ def test_a_collector_that_never_answers_does_not_hold_up_a_stop(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracing, "GRACE", 0.2)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "4")
     tracing.begin("http://127.0.0.1:1", {"OTEL_SERVICE_NAME": "mine"})
     with tracing.poll(cluster()):
         pass
     before = time.monotonic()
     tracing.end()
     assert time.monotonic() - before < 2.0
+    for thread in threading.enumerate():
+        if thread.name == "last traces":
+            thread.join()  # Its pauses are drawn by `random`, which a law that is tried meanwhile may not have touched.
     caplog.clear()

@@ -63,7 +63,7 @@ def _within_reach(bin_dir: Path, folder: Path, uid: int | None) -> Path:
     return copied / "bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -90,7 +90,7 @@ class Server:
     home: Path
     data: Path
     before_exec: Callable[[], None]
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
