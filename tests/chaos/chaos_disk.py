@@ -137,7 +137,6 @@ def _newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
         database.commit()
-    database.close()
     assert HEAD < "9999"
 
 

@@ -69,14 +69,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until what was started takes connections; what it said goes into the error if it does not."""
     deadline = time.monotonic() + STARTS_WITHIN
     while True:
         try:
             psycopg.connect(url, connect_timeout=2).close()
         except psycopg.OperationalError:
             if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}") from None
+                raise RuntimeError(f"it did not start:\n{log.read_text()}") from None
             time.sleep(0.02)
         else:
             return
@@ -114,7 +115,7 @@ class Server:
                 preexec_fn=self.before_exec,  # noqa: PLW1509 - nothing but system calls happens in it
                 cwd=self.home,
             )
-        _await_answer(self.url, self._process, log)
+        await_answer(self.url, self._process, log)
 
     @property
     def runs(self) -> bool:
@@ -188,8 +189,7 @@ class Pair:
         copied = ("-D", self._second.data, "-d", self._first.url)
         self._second.run("pg_basebackup", *copied, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync")
         self._second.start()
-        self._first.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        self._first.execute("SELECT pg_reload_conf()")
+        self._wait_for("*")
         deadline = time.monotonic() + STARTS_WITHIN
         while self._first.execute("SELECT sync_state FROM pg_stat_replication") != "sync":
             if time.monotonic() > deadline:
@@ -199,7 +199,11 @@ class Pair:
     def lag(self) -> None:
         """What is committed from now on is on the first alone, as if replication were asynchronous and slow."""
         self._second.stop()
-        self._first.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        self._wait_for("")
+
+    def _wait_for(self, standbys: LiteralString) -> None:
+        """Which standbys have to know of a commit before whoever asked for it."""
+        self._first.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standbys}'")
         self._first.execute("SELECT pg_reload_conf()")
 
     def fail_over(self) -> None:

@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
-from store_postgres import STARTS_WITHIN, free_port
+from store_postgres import await_answer, free_port
 from store_scenes import Scene
 from test_postgres import limits
 
@@ -41,20 +40,13 @@ class Pooler:
         )
         # It refuses to run as root.
         self._command = [str(PROGRAM), "-q", *(["-u", "nobody"] if os.getuid() == 0 else []), str(settings)]
+        self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + STARTS_WITHIN
-        while True:
-            try:
-                psycopg.connect(self.url, connect_timeout=2).close()
-            except psycopg.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(self._command, cwd="/", stdout=output, stderr=output)
+        await_answer(self.url, self._process, self._log)
 
     def kill(self) -> None:
         assert self._process is not None
