@@ -9,10 +9,10 @@ hung stage does not spoil what is known of the others.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from notifier.domain.course import NODE, PAUSE, Course, key, stage_kind
+from notifier.domain.course import NODE, PAUSE, Course, key, sort_of, stage_kind
 from notifier.domain.model import Stage
 
 SHORTEST = 1.0
@@ -125,6 +125,7 @@ class Expected(NamedTuple):
         spread: How much one of them varies around it.
         known: How many lengths it rests on; 0 for a prior.
         basis: Where they come from.
+        mean: Seconds, on average.
     """
 
     filed: str
@@ -133,20 +134,50 @@ class Expected(NamedTuple):
     spread: float
     known: int
     basis: str
+    mean: float
 
     @property
     def sigma(self) -> float:
         """Of the next one, all told."""
         return math.hypot(self.drift, self.spread)
 
-    @property
-    def mean(self) -> float:
-        """Seconds, on average."""
-        return math.exp(self.middle + (self.drift**2 + self.spread**2) / 2)
-
     def quantile(self, deviations: float) -> float:
         """Seconds that are not exceeded, so many standard deviations above the median."""
         return math.exp(self.middle + deviations * self.sigma)
+
+
+class _Prior(NamedTuple):
+    """A length to come as long as the task's own do not count, see `Expected`."""
+
+    middle: float
+    drift: float
+    known: int
+    basis: str
+
+
+# All clusters of a fleet have the same stages, and a task asks for each of them at every change.
+@lru_cache(maxsize=4096)
+def _prior(seconds: float, fleet: Sample | None, cluster: Sample | None) -> _Prior:
+    """What a length that takes ``seconds`` by the formula took elsewhere, and here before."""
+    middle, drift = math.log(seconds), UNKNOWN
+    known, basis = 0, "Huawei's formula"
+    if fleet is not None:
+        share = fleet.count / (fleet.count + 2)
+        middle += share * (fleet.middle - middle)
+        drift = math.sqrt((1 - share) * drift**2 + share * max(fleet.spread**2 - WITHIN**2, LEAST_DRIFT**2))
+        known, basis = fleet.count, "the history of other clusters"
+    if cluster is not None:
+        share = drift**2 / (drift**2 + (WITHIN**2 + BETWEEN_TASKS**2) / min(cluster.count, ENOUGH))
+        middle += share * (cluster.middle - middle)
+        drift = math.sqrt((1 - share) * drift**2 + BETWEEN_TASKS**2)
+        known, basis = cluster.count, "this cluster's history"
+    return _Prior(middle, drift, known, basis)
+
+
+@lru_cache(maxsize=4096)
+def _typical(lengths: tuple[float, ...]) -> float:
+    """The logarithm of the median; of a task's many lengths, one poll changes two."""
+    return math.log(max(middle_of(lengths), SHORTEST))
 
 
 def formula(stages: Sequence[Stage]) -> Mapping[str, float]:
@@ -161,55 +192,43 @@ class Outlook:
     """What is to be expected of one task. Asked many times for one moment, so it remembers what it has worked out."""
 
     def __init__(self, course: Course, history: History, stages: Sequence[Stage]) -> None:
+        self._own = course.spans
         self._history = history
-        self._own = {
-            filed: (math.log(max(middle_of(lengths), SHORTEST)), len(lengths)) for filed, lengths in course.spans.items()
-        }
         self._formula = formula(stages)
-        self._before: dict[str, Expected] = {}
-        self._after: dict[str, Expected] = {}
+        self._kinds = [stage_kind(stage) for stage in stages]
+        self._found: dict[str, Expected] = {}
+        self._rounds: dict[str, list[Expected]] = {}
+
+    def stages(self, node: str) -> Sequence[Expected]:
+        """The lengths of the stages on a node, in the order in which the answer lists them."""
+        sort = sort_of(node)
+        found = self._rounds.get(sort)
+        if found is None:
+            found = self._rounds[sort] = [self.of(node, kind) for kind in self._kinds]
+        return found
 
     def of(self, node: str | None, kind: str) -> Expected:
         """The length of a kind of span on a node."""
         filed = key(node, kind)
-        found = self._after.get(filed)
+        found = self._found.get(filed)
         if found is None:
-            found = self._after[filed] = self._narrowed(filed, kind)
+            found = self._found[filed] = self._narrowed(filed, kind)
         return found
 
-    def _prior(self, filed: str, kind: str) -> Expected:
-        """Before this task's own lengths count."""
-        found = self._before.get(filed)
-        if found is None:
-            found = self._before[filed] = self._from_history(filed, kind)
-        return found
-
-    def _from_history(self, filed: str, kind: str) -> Expected:
-        middle, drift = math.log(self._formula.get(kind, LEAST_LEFT)), UNKNOWN
-        known, basis = 0, "Huawei's formula"
-        if fleet := self._history.fleet.get(filed):
-            share = fleet.count / (fleet.count + 2)
-            middle += share * (fleet.middle - middle)
-            drift = math.sqrt((1 - share) * drift**2 + share * max(fleet.spread**2 - WITHIN**2, LEAST_DRIFT**2))
-            known, basis = fleet.count, "the history of other clusters"
-        if cluster := self._history.cluster.get(filed):
-            share = drift**2 / (drift**2 + (WITHIN**2 + BETWEEN_TASKS**2) / min(cluster.count, ENOUGH))
-            middle += share * (cluster.middle - middle)
-            drift = math.sqrt((1 - share) * drift**2 + BETWEEN_TASKS**2)
-            known, basis = cluster.count, "this cluster's history"
-        return Expected(filed, middle, drift, WITHIN, known, basis)
+    def _before(self, filed: str, kind: str) -> _Prior:
+        return _prior(self._formula.get(kind, LEAST_LEFT), self._history.fleet.get(filed), self._history.cluster.get(filed))
 
     @cached_property
     def _pace(self) -> tuple[float, float]:
         """How much slower this task is than expected, over all kinds but data migration, and the variance of that."""
         offs, doubts, nodes = [], 0.0, 1
-        for filed, (middle, count) in self._own.items():
+        for filed, lengths in self._own.items():
             kind = filed.partition(":")[2]
             if kind not in APART and not kind.startswith(DATA_KIND):
-                expected = self._prior(filed, kind)
-                offs.append(middle - expected.middle)
+                expected = self._before(filed, kind)
+                offs.append(_typical(lengths) - expected.middle)
                 doubts += expected.drift**2
-                nodes = max(nodes, count)
+                nodes = max(nodes, len(lengths))
         if not offs:
             return 0.0, 0.0
         # Half of what a prior is off by is common to all stages: a bigger or a busier cluster. Against that, one node is not all.
@@ -218,16 +237,16 @@ class Outlook:
         return weight * middle_of(offs), (1 - weight) * common
 
     def _narrowed(self, filed: str, kind: str) -> Expected:
-        _, middle, drift, spread, known, basis = self._prior(filed, kind)
+        middle, drift, known, basis = self._before(filed, kind)
         if kind != PAUSE and not kind.startswith(DATA_KIND):
             pace, doubt = self._pace
             if doubt:
                 middle += pace
                 drift = math.sqrt(drift**2 / 2 + doubt)
         if own := self._own.get(filed):
-            share = drift**2 / (drift**2 + (WITHIN**2 + NODE_SPREAD**2) / own[1])
-            middle += share * (own[0] - middle)
+            share = drift**2 / (drift**2 + (WITHIN**2 + NODE_SPREAD**2) / len(own))
+            middle += share * (_typical(own) - middle)
             drift *= math.sqrt(1 - share)
-            known += own[1]
+            known += len(own)
             basis = "this task's own"
-        return Expected(filed, middle, drift, spread, known, basis)
+        return Expected(filed, middle, drift, WITHIN, known, basis, math.exp(middle + (drift**2 + WITHIN**2) / 2))

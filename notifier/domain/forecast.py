@@ -6,15 +6,14 @@ round of them for each batch of nodes to come. Their means and variances are add
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import NormalDist
 
-from notifier.domain.course import NODE, PAUSE, Course, elapsed, running, sort_of, stage_kind
+from notifier.domain.course import NODE, PAUSE, Course, elapsed, running, sort_of
 from notifier.domain.expectation import NODE_SPREAD, SHORTEST, Expected, History, Outlook
 from notifier.domain.known import KnownTask
-from notifier.domain.model import Eta, Stage, Status, Task
+from notifier.domain.model import Eta, Status, Task
 
 EARLY, LATE = -1.5, 2.2
 """Standard deviations of the range's ends. Lopsided, since what goes wrong makes it later. See tests/benchmarks/forecast.py."""
@@ -74,7 +73,7 @@ def forecast(known: KnownTask, history: History, now: datetime, outlook: Outlook
     firsts = [to_come[first] for first in range(0, len(to_come), course.batch)]
     for sort in dict.fromkeys(map(sort_of, firsts)):
         alike = [node for node in firsts if sort_of(node) == sort]
-        _rounds(left, outlook, alike[0], len(alike), task.stages)
+        _rounds(left, outlook, alike[0], len(alike))
     earliest, latest = left.ends()
     return Eta(now + timedelta(seconds=earliest), now + timedelta(seconds=latest), _basis(course, outlook, task))
 
@@ -85,18 +84,18 @@ def _basis(course: Course, outlook: Outlook, task: Task) -> str:
         return (
             nodes if course.batch == 1 else f"{course.rounds} finished batch{'es' * (course.rounds > 1)} of {course.batch} nodes"
         )
-    stages = [outlook.of(task.current_node, stage_kind(stage)) for stage in task.stages]
+    stages = outlook.stages(task.current_node or "")
     weightiest = max(stages or [outlook.of(task.current_node, NODE)], key=lambda each: each.mean)
     return weightiest.basis
 
 
-def _rounds(left: _Sum, outlook: Outlook, node: str, times: int, stages: Sequence[Stage]) -> None:
+def _rounds(left: _Sum, outlook: Outlook, node: str, times: int) -> None:
     """Whole nodes, or batches of them: their stages and the pauses after these, or where none are listed, each in one piece."""
-    before = left.mean
+    before, stages = left.mean, outlook.stages(node)
     if not stages:
         left.add(outlook.of(node, NODE), times=times)
-    for stage in stages:
-        left.add(outlook.of(node, stage_kind(stage)), times=times)
+    for expected in stages:
+        left.add(expected, times=times)
     left.add(outlook.of(node, PAUSE), times=times * len(stages))
     left.variance += times * (NODE_SPREAD * (left.mean - before) / times) ** 2
 
@@ -110,8 +109,7 @@ def _rest_of_round(left: _Sum, outlook: Outlook, task: Task, course: Course, now
         return
     factor, at_work = math.exp(_slower(outlook, course, node)), running(task)
     before = left.mean
-    for stage in task.stages:
-        expected = outlook.of(node, stage_kind(stage))
+    for stage, expected in zip(task.stages, outlook.stages(node), strict=True):
         if stage is at_work:
             _remainder(left, expected, elapsed(course, now), factor)
         elif stage.status != Status.SUCCESS:
