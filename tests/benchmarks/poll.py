@@ -8,14 +8,16 @@ import gc
 import json
 import multiprocessing
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
+from sqlalchemy import Engine, event
 
 from notifier import telemetry
 from notifier.domain.model import Cluster
@@ -29,7 +31,8 @@ from notifier.sources.credentials import Given
 from notifier.sources.huawei_css import HuaweiCss
 from notifier.sources.signing import Keys
 from notifier.sources.upgrades import STAGES
-from notifier.store.store import Store
+from notifier.sources.wire import read_page
+from notifier.store.store import PRAGMAS, Store
 
 PROJECT = "6204a5bd270343b5885144cf9c8c158d"
 CLUSTERS = 40
@@ -123,6 +126,47 @@ async def polls(poller: Poller) -> int:
     return len(poller.watches)
 
 
+class Script(list[tuple[str, Any]]):
+    """What was said to SQLite, to be said again without anything around it."""
+
+    def __init__(self) -> None:
+        self._ears: dict[str, Callable[..., None]] = {
+            "before_cursor_execute": lambda _connection, _cursor, statement, parameters, *_: self.append((statement, parameters)),
+            "commit": lambda _: self.append(("COMMIT", ())),
+            "rollback": lambda _: self.append(("ROLLBACK", ())),
+        }
+
+    def __enter__(self) -> Self:
+        for name, ear in self._ears.items():
+            event.listen(Engine, name, ear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, ear in self._ears.items():
+            event.remove(Engine, name, ear)
+
+    def again(self, path: str) -> float:
+        """CPU seconds of it all, on a fresh file."""
+        connection = sqlite3.connect(path, isolation_level=None)
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        before = time.process_time()
+        for statement, parameters in self:
+            say = connection.executemany if isinstance(parameters, list) else connection.execute
+            say(statement, parameters)
+        spent = time.process_time() - before
+        connection.close()
+        return spent
+
+
+def reading() -> float:
+    """CPU seconds of pydantic's part in reading an answer."""
+    before = time.process_time()
+    for body in BODIES:
+        read_page(body)
+    return (time.process_time() - before) / len(BODIES)
+
+
 async def measure(url: str, folder: str, repeat: int) -> dict[str, list[tuple[float, float]]]:
     """For each kind of poll, the costs of a bare GET and of a poll in turns, so that both meet the same noise."""
     found: dict[str, list[tuple[float, float]]] = {}
@@ -172,14 +216,22 @@ def main() -> None:
     gc.freeze()  # As the program does: or a collection of all that was imported falls to whoever comes by.
     with tempfile.TemporaryDirectory() as folder:
         runs = [asyncio.run(measure(url, folder, repeat)) for repeat in range(REPEATS)]
+        with Script() as script:
+            asyncio.run(measure(url, folder, REPEATS))
+        written = script.again(f"{folder}/again.db") / (CLUSTERS * (ROUNDS + len(KINDS)))
+    read = median(reading() for _ in range(REPEATS))
     sdk = sdk_loop(url, 200)
     print(f"{datetime.now(UTC):%Y-%m-%d}, {CLUSTERS} clusters at once, CPU per poll, medians of {REPEATS * ROUNDS} rounds:")  # noqa: T201
+    base = 0.0
     for kind in KINDS:
         rounds = [each for run in runs for each in run[kind]]
         base, cost = (median(each) for each in zip(*rounds, strict=True))
         ratio = median(poll / get for get, poll in rounds)
         print(f"  {kind:<22} {cost * 1e6:6.0f} us  = {ratio:.2f} x a bare GET of the same body ({base * 1e6:.0f} us)")  # noqa: T201
         print(f"  {'':<22} {'':6}     = 1/{sdk / cost:.1f} of the official SDK's loop ({sdk * 1e6:.0f} us)")  # noqa: T201
+    least = base + read + written
+    parts = f"({base * 1e6:.0f} + {read * 1e6:.0f} + {written * 1e6:.0f} us)"
+    print(f"  of that the GET, pydantic reading it and SQLite writing alone: {least / base:.2f} x {parts}")  # noqa: T201
     server.terminate()
 
 
