@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 from notifier import telemetry, tracing
@@ -71,6 +70,7 @@ class Outlet:
         self._next_sweep = 0.0
         self._next_keep = 0.0
         self._wall = Wall()
+        self._step = 0.0
 
     def wake(self) -> None:
         """There may be work."""
@@ -78,13 +78,12 @@ class Outlet:
 
     async def run(self) -> None:
         """Serve until `stop`. No fault of a sink or of the store ends it."""
-        name, fingerprint = self.settings.name, self.settings.fingerprint
-        enrolled = False
+        name, enrolled = self.settings.name, False
         while not self._stopping:
             self._wake.clear()
             try:
                 if not enrolled:
-                    self.state = await self._store.transact(lambda tx: tx.enrol(name, fingerprint, self._now()))
+                    self.state = await self._store.transact(self._enrol)
                     enrolled = True
                     if self.state.paused:  # It was before we started, and still is.
                         telemetry.sink_paused(name, "as before", self.state.reason or "", self.state.detail or "")
@@ -160,16 +159,20 @@ class Outlet:
         due = await self._store.transact(lambda tx: tx.next_due(settings.name))
         return LOOK if due is None else min(max(due - now, 0.01), LOOK)
 
+    def _enrol(self, tx: Transaction) -> SinkState:
+        name, now = self.settings.name, self._now()
+        return tx.follow_back(name, tx.enrol(name, self.settings.fingerprint, now), now)
+
     async def _follow_the_clock(self) -> None:
         """What waits for a moment waits for so many seconds, and a lease lasts so many: when the wall clock is set, they move."""
-        step = self._wall.step()
-        if step and self._store.alone:
-            name = self.settings.name
-            await self._store.transact(lambda tx: tx.shift(name, step))
-            if self.state.paused_until is not None:
-                self.state = replace(self.state, paused_until=self.state.paused_until + step)
-                await self._store.transact(lambda tx: tx.mark(name, self.state))
+        self._step += self._wall.step()
+        if self._step and self._store.alone:
+            name, state, step = self.settings.name, self.state, self._step
+            moved = await self._store.transact(lambda tx: tx.follow(name, state, step))
+            if self.state is state:
+                self.state = moved
             telemetry.phase("clock.set", "the wall clock was set", sink=name, seconds=round(step))
+        self._step = 0.0  # Only now: a store that refused is asked again.
 
     def _claim(self, tx: Transaction, room: int, now: float) -> tuple[list[Claim], SinkState, float]:
         """Claim where neither the sink's rate nor a pause forbids it, whichever replica knows of it; seconds to wait if so."""

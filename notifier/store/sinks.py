@@ -1,8 +1,9 @@
 """How sinks stand: whether one fails, is left alone, or works."""
 
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, select, text, update
 
 from notifier.store import schema, statements
 from notifier.store.lanes import Lanes
@@ -11,6 +12,12 @@ from notifier.store.session import COUNTED
 
 TURN = 0.05
 """Seconds to wait for a replica that is about to take its turn."""
+
+BOOKED = 3
+"""So many gaps ahead no process that is alone has ever booked."""
+
+# In the order of writing, which is not that of the clock. SQLite only.
+_LAST_TRY = select(schema.attempt.c.ended_at).order_by(text("rowid DESC")).limit(1)
 
 
 class Sinks(Lanes):
@@ -28,6 +35,28 @@ class Sinks(Lanes):
         if row is not None:
             self.hasten(name, now)
         return SinkState()
+
+    def follow(self, name: str, state: SinkState, step: float) -> SinkState:
+        """Have a sink and all that it waits for follow the wall clock, see `shift`; how it stands then."""
+        self.shift(name, step)
+        if state.paused_until is not None:
+            state = replace(state, paused_until=state.paused_until + step)
+            self.mark(name, state)
+        return state
+
+    def follow_back(self, name: str, state: SinkState, now: float) -> SinkState:
+        """Make due what a sink waits for, if the clock was set back since that was put off and nobody saw it; how it stands then.
+
+        For a sink that has just been met: whoever is at work sees the clock being set. On PostgreSQL waits go by its clock.
+        """
+        last = None if self._dialect == "postgresql" else self._run(_LAST_TRY).scalar()
+        if last is None or last <= now:
+            return state
+        self.hasten(name, now)
+        if state.paused_until is not None:
+            state = replace(state, paused_until=now)
+            self.mark(name, state)
+        return state
 
     def admit(self, name: str, now: float, turn: Turn | None = None) -> tuple[SinkState, float]:
         """How a sink stands, and for how many seconds nobody may send to it: it is paused, or its turn has not come.
@@ -81,9 +110,12 @@ class Sinks(Lanes):
         if row is None:
             first = statements.upsert(self._dialect, table).values(key=turn.key, next_at=0.0).on_conflict_do_nothing()
             return 0.0 if self._run(first, execution_options=COUNTED).rowcount == 1 else None
-        # On SQLite turns go by our clock, and one process books one at a time: further off means that the clock was set back.
         wait = max(float(row.next_at) - instant, 0.0)
-        return wait if self._dialect == "postgresql" else min(wait, turn.gap)
+        if self._dialect == "postgresql":
+            return wait
+        # On SQLite turns go by our clock, and one process books one at a time: two gaps ahead at the most. What is further off
+        # was booked before the clock was set back, and nobody may wait until it comes round.
+        return min(wait, turn.gap) if wait < BOOKED * turn.gap else 0.0
 
     def probing(self, name: str, lease: float, now: float) -> None:
         """Have the others wait to see whether our one message gets through to a sink that was paused."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from engine_scripts import QUICK, Sink, eventually, fails, outlet, rows, serving, settled, tell
+from engine_scripts import QUICK, CountingStore, Sink, eventually, fails, outlet, rows, serving, settled, tell
 
 from notifier.domain import render as words
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
@@ -526,3 +526,45 @@ async def test_a_wall_clock_that_is_set_neither_puts_off_a_retry_nor_sends_twice
             await eventually(settled(store, count=8))
     assert sink.told.count(("slow", 1)) == 1
     assert sink.told.count(("search", 1)) == 2
+
+
+async def test_what_a_clock_put_off_that_was_ahead_is_due_when_it_is_right_again(store: Store) -> None:
+    served = outlet(store, Sink(lambda _: fails()), policy=Policy(first_retry=0.01))
+    await store.transact(tell())
+    await store.transact(tell("other"))
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=True):
+        async with serving(served):
+            await eventually(lambda: served.state.paused)
+    async with serving(outlet(store, Sink())):
+        await eventually(settled(store, count=8))
+
+
+async def test_a_sink_with_a_rate_does_not_wait_for_a_turn_of_a_clock_that_was_ahead(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.02)
+    async with serving(outlet(store, Sink(), rate=50.0)):
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=True):
+            await store.transact(tell())
+            await eventually(settled(store))
+        await store.transact(tell("later"))
+        await eventually(settled(store, count=8))
+
+
+async def test_a_clock_that_is_set_while_the_store_refuses_is_followed_when_it_takes_work_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "ALONE", 0.02)
+    store = CountingStore("sqlite://").open()
+    sink = Sink(lambda message: fails() if message.attempt == 1 else Receipt())
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=True) as clock:
+        await store.transact(tell())
+        async with serving(outlet(store, sink, policy=Policy(first_retry=0.2))):
+            await eventually(lambda: len(sink.heard) == 1)
+            store.sick = True
+            clock.shift(-3600)
+            before = store.transactions
+            await eventually(lambda: store.transactions > before + 2)
+            store.sick = False
+            await eventually(settled(store))
+    store.close()
