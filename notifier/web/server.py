@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
+from aiohttp import web, web_app
 
 from notifier import metrics, telemetry
 from notifier.report.pen import stylesheet
@@ -109,6 +109,9 @@ class Web:
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
+        # aiohttp remembers the last thousand handlers of all applications there ever were, and with them all that they hold:
+        # after every reload another crew that is gone. There is no public way to make it forget.
+        web_app._cached_build_middleware.cache_clear()  # noqa: SLF001 - see above
 
     def _application(self, api: Api) -> web.Application:
         app = web.Application(middlewares=[_noted, _contained, self._checked], client_max_size=MAX_BODY)

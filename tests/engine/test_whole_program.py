@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import aiohttp
 import pytest
@@ -133,6 +134,25 @@ async def test_a_wedged_tick_and_a_refused_reload_are_said(tmp_path: Path) -> No
                 ]
                 assert "notifier.yaml:1:1: wrong" in body
         finally:
+            store.close()
+
+
+async def test_nothing_remembers_a_crew_that_was_relieved(tmp_path: Path) -> None:
+    async with Simulator(STORY) as cloud:
+        path = written(tmp_path, cloud.url)
+        settings = app.load(path)
+        store = Store(settings.store).open()
+        crew = await app.Crew(settings, store).__aenter__()
+        try:
+            relieved: list[ref[object]] = []
+            for _ in range(2):
+                for page in ("/", "/metrics", "/readyz", "/api/v1/tasks"):
+                    await ask(crew, page)
+                relieved += [ref(crew.poller), ref(crew.dispatcher)]
+                crew = await app._reload(path, crew, store)
+            await eventually(lambda: gc.collect() >= 0 and not any(each() for each in relieved))
+        finally:
+            await crew.stop()
             store.close()
 
 
