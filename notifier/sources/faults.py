@@ -152,9 +152,9 @@ _PIECES = 20
 
 async def _drip(request: web.Request, body: bytes, seconds: float) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
-    await response.prepare(request)
     size = len(body) // _PIECES + 1
-    with suppress(ConnectionError):  # A client that will not wait for the rest has gone, as it should.
+    with suppress(ConnectionError):  # A client that will not wait has gone, as it should.
+        await response.prepare(request)
         for start in range(0, len(body), size):
             await response.write(body[start : start + size])
             await asyncio.sleep(seconds / _PIECES)
@@ -163,8 +163,9 @@ async def _drip(request: web.Request, body: bytes, seconds: float) -> web.Stream
 
 async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
-    await response.prepare(request)
-    await response.write(body[: len(body) // 2])
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return response

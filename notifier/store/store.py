@@ -301,7 +301,9 @@ def _readable(store: Store) -> Iterator[None]:
         if "disk is full" in cause or "No space left" in cause:  # SQLite's words, and the operating system's through PostgreSQL
             raise StoreFull(f"The disk under {where} is full. Nothing is lost; it goes on once there is room.") from None
         if "disk I/O error" in cause:
-            raise StoreDamaged(f"The disk under {where} fails: {cause}.") from None
+            # Which of SQLite's calls it was: a write, a read, an fsync (sqlite.org/rescode.html).
+            name = getattr(error.orig, "sqlite_errorname", "no name")
+            raise StoreDamaged(f"The disk under {where} fails: {cause} ({name}).") from None
         raise StoreError(f"{where}: {cause}") from None
     except SQLAlchemyError as error:
         raise StoreError(f"{store.where}: {type(error).__name__}") from error

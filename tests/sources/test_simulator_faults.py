@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from simulated_world import CLUSTER, DETAIL, TOKEN, World, playing
 
 from notifier.domain.model import Kind
@@ -97,6 +98,24 @@ async def test_a_client_that_leaves_a_dripping_answer_is_no_fault_of_the_simulat
                 each.transport.abort()
 
         monkeypatch.setattr("notifier.sources.faults.asyncio", SimpleNamespace(sleep=leave))
+        with pytest.raises(aiohttp.ClientError):
+            await world.ask()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("aiohttp")] == []
+
+
+@pytest.mark.parametrize("fault", [Fault.DRIP, Fault.CUT])
+async def test_a_client_that_has_left_before_the_answer_is_no_fault_of_the_simulators(
+    fault: Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare = web.StreamResponse.prepare
+
+    async def left(response: web.StreamResponse, request: web.Request) -> object:
+        assert request.transport is not None
+        request.transport.abort()
+        return await prepare(response, request)
+
+    async with misbehaving(fault) as world:
+        monkeypatch.setattr(web.StreamResponse, "prepare", left)
         with pytest.raises(aiohttp.ClientError):
             await world.ask()
     assert [record.getMessage() for record in caplog.records if record.name.startswith("aiohttp")] == []

@@ -268,7 +268,7 @@ asyncio.run(main())
 def test_after_a_write_that_failed_not_a_byte_is_written_any_more(path: Path) -> None:
     command = [sys.executable, "-c", FAILING, f"sqlite:///{path}", str(Path(__file__).parent)]
     found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    fails = f"The disk under sqlite:///{path} fails: disk I/O error."
+    fails = f"The disk under sqlite:///{path} fails: disk I/O error (SQLITE_IOERR_WRITE)."
     assert found.stdout.splitlines() == [fails, fails, "still 1"]
     with closing(sqlite3.connect(path)) as left:
         assert left.execute("SELECT count(*) FROM cluster").fetchone() == (1,)
