@@ -25,7 +25,7 @@ from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
-sys.path.append(str(Path(__file__).parent.parent / "store"))
+sys.path += [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "store")]
 import store_postgres
 
 LANES = 60

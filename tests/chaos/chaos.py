@@ -1,4 +1,4 @@
-"""The chaos suite in full: ``python tests/chaos/chaos.py [--seed N] [--runs ABCDEFHIJKTM] [--scale 1.0] [--out DIR]``.
+"""The chaos suite in full: ``python tests/chaos/chaos.py [--seed N] [--runs ABCDEFGHIJKTM] [--scale 1.0] [--out DIR]``.
 
 Every run has a world of its own. Prints a verdict a run as it comes, then the table for ``docs/reliability.md``, and ends with 1
 if a promise was broken or a mutant survived. Runs of which nothing can be known here (no strace, say) are counted as skipped.
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parent.parent))
 from chaos_audit import Verdict, as_table
 from chaos_disk import DAMAGED, doubled, failing, full, restored, unusable
 from chaos_hostile import hostile
@@ -30,6 +31,7 @@ from chaos_outage import outage
 from chaos_power import cut
 from chaos_replicas import storm, tide
 from chaos_time import LATEST, stalled, stepped
+from chaos_weather import weather
 
 SIDE_BY_SIDE = 4
 """Sweeps at once: they mostly wait."""
@@ -122,6 +124,13 @@ async def cut_off(asked: Asked, folder: Path) -> AsyncIterator[Said]:
     yield Said("E: power cuts", not (found.broken or found.strangers or found.lost), notes={"found": str(found)})
 
 
+async def weathered(asked: Asked, folder: Path) -> AsyncIterator[Said]:
+    """An hour, or a share of it, which says nothing of what grows."""
+    verdict, growth, notes = await weather(folder, clusters=asked.some(120), seconds=3600 * asked.scale, seed=asked.seed)
+    calm = asked.scale < 1 or growth.bounded
+    yield Said("G: everything at once", verdict.good and calm and not notes["wrong"], verdict, notes)
+
+
 async def modelled(asked: Asked, folder: Path) -> AsyncIterator[Said]:
     def played() -> str | None:
         try:
@@ -186,6 +195,7 @@ RUNS = {
     "D": swept_through,
     "E": cut_off,
     "F": flooded,
+    "G": weathered,
     "H": modelled,
     "I": attacked,
     "J": ended,

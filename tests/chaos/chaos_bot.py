@@ -27,7 +27,7 @@ projects:
     credentials: {{access_key: AK, secret_key: SK}}
     clusters:
 {clusters}
-poll: {{active: {active}, idle: {idle}, timeout: {timeout}, rate: 2000}}
+poll: {{active: {active}, idle: {idle}, timeout: {timeout}, rate: 2000, unreachable_after: {unreachable_after}}}
 store: {store}
 sinks:
 {sinks}
@@ -52,29 +52,36 @@ def configuration(
     *,
     more: str = "",
     each: Mapping[str, str] | None = None,
+    others: Mapping[str, str] | None = None,
     store: str | None = None,
     http: str = "off",
     active: str = "150ms",
     idle: str = "300ms",
     timeout: str = "500ms",
+    unreachable_after: str = "5m",
 ) -> Path:
-    """Write the configuration that watches all of a scenario and tells everything to every hook.
+    """Write the configuration that watches all of a scenario and tells everything to every hook, and to the ``others``.
 
-    ``more`` is said of all hooks, ``each`` of one by its name.
+    ``more`` is said of all hooks, ``each`` of one by its name, and all there is to say of another sink by its own.
     """
+    others = others or {}
     text = CONFIG.format(
         cloud=cloud,
         clusters="\n".join(f"      - {{id: {each.id}, name: {each.name}}}" for each in scenario.clusters),
         store=store or f"sqlite:///{folder}/notifier.db",
         sinks="\n".join(
-            HOOK.format(name=name, url=url, secret=SECRET, slots=SLOTS, more=more + (each or {}).get(name, ""))
-            for name, url in hooks.items()
+            [
+                HOOK.format(name=name, url=url, secret=SECRET, slots=SLOTS, more=more + (each or {}).get(name, ""))
+                for name, url in hooks.items()
+            ]
+            + [f"  {name}: {settings}" for name, settings in others.items()]
         ),
-        names=", ".join(hooks),
+        names=", ".join([*hooks, *others]),
         http=http,
         active=active,
         idle=idle,
         timeout=timeout,
+        unreachable_after=unreachable_after,
     )
     path = folder / "notifier.yaml"
     path.write_text(text)

@@ -16,10 +16,10 @@ from pathlib import Path
 import aiohttp
 from chaos_audit import Blow, Verdict
 from chaos_bot import Bot
-from chaos_gauges import free_port
 from chaos_kills import SWEEP_SPEED, can_trace, small, traced
 from chaos_ledger import Ledger
 from chaos_world import PATIENCE, world
+from ports import free_port
 
 from notifier.sources.faults import Faults
 from notifier.store.schema import HEAD
@@ -36,7 +36,7 @@ LATER = 12
 
 async def full(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]]:
     """The disk is full for a hundred writes, then there is room. The program says so meanwhile, and needs no restart."""
-    port = await free_port()
+    port = free_port()
     async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED, http=_at(port)) as here:
         Store(f"sqlite:///{folder}/notifier.db").open().close()
         here.bot.before = traced("pwrite64", f"error=ENOSPC:when={FULL_FROM}..{FULL_TO}")

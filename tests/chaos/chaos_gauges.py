@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from statistics import quantiles
+from typing import Self
 
 import aiohttp
 
@@ -122,10 +123,41 @@ def share_of(pid: int, before: tuple[int, int] = (0, 0)) -> float:
 
 def peak_of(pid: int) -> float:
     """The most memory a process ever held, in MiB."""
+    return _status(pid, "VmHWM") / 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a process holds at a moment (of the monotonic clock): memory that is resident, in MiB, open files, threads."""
+
+    at: float
+    pid: int
+    memory: float
+    files: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return cls(time.monotonic(), pid, _status(pid, "VmRSS") / 1024, files, _status(pid, "Threads"))
+
+
+def _status(pid: int, name: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    found = re.search(rf"^{name}:\s+(\d+)(?: kB)?$", status, re.MULTILINE)
     assert found, status
-    return int(found[1]) / 1024
+    return int(found[1])
+
+
+async def waiting(port: int, sink: str) -> int:
+    """How many deliveries of a sink are open, up to two."""
+    rows = []
+    async with aiohttp.ClientSession() as session:
+        for state in ("pending", "sending"):
+            url = f"http://127.0.0.1:{port}/api/v1/deliveries?sink={sink}&state={state}&limit=1"
+            async with session.get(url) as answer:
+                rows += (await answer.json())["deliveries"]
+    return len(rows)
 
 
 async def _watch(session: aiohttp.ClientSession, port: int, gauges: Gauges) -> None:
@@ -143,10 +175,12 @@ async def _text(session: aiohttp.ClientSession, url: str) -> str:
         return await answer.text()
 
 
-async def free_port() -> int:
-    """A port for a status page: 0 would not tell us which it took."""
-    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port
+async def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True

@@ -14,10 +14,11 @@ from typing import Any
 import aiohttp
 from chaos_audit import Verdict, audit
 from chaos_bot import SLOTS, configuration
-from chaos_gauges import Gauges, free_port, gauged
+from chaos_gauges import Gauges, gauged
 from chaos_hostile_answers import NAMES, Answer, Server, named_tasks, of_a_receiver, of_the_cloud, relayed, whole
 from chaos_ledger import SECRET, Ledger
 from chaos_world import PATIENCE, contents, eventually, world
+from ports import free_port
 
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import ClusterPlan, fleet
@@ -34,7 +35,7 @@ BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u
 async def hostile(folder: Path, *, clusters: int, seed: int, rounds: int = 1) -> tuple[Verdict, Gauges, dict[str, Any]]:
     """Everything hostile at least ``rounds`` times at both ends; the verdict is that of the honest cluster and receiver."""
     scenario = fleet(clusters, seed=seed, window=600.0)
-    port = await free_port()
+    port = free_port()
     async with Server(lambda _: GOOD) as trap:
         cloud, receiver = _Turns(of_the_cloud(trap.url)), _Turns(of_a_receiver(f"{trap.url}/{SECRET}"), between=GOOD)
         looks = itertools.count()

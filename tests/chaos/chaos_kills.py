@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -20,6 +22,9 @@ SYSCALLS = ("fdatasync", "sendto", "pwrite64", "recvfrom", "connect")
 """The calls after which the world is another: something is durable, said, or heard."""
 
 SWEEP_SPEED = 600.0
+
+STANDSTILL = 0.2
+"""Seconds in which every thread of a program that is stopped has come back from the call it was in."""
 
 Outcome = tuple[Verdict, dict[str, float]]
 
@@ -121,6 +126,25 @@ def traced(syscall: str, inject: str) -> tuple[str, ...]:
         "-e",
         f"inject={syscall}:{inject}",
     )
+
+
+@asynccontextmanager
+async def struck(pid: int, syscall: str, inject: str) -> AsyncIterator[None]:
+    """Let something happen at a system call of a program that runs, for as long as this is entered."""
+    what = ("-e", f"trace={syscall}", "-e", f"inject={syscall}:{inject}")
+    pipe = asyncio.subprocess.PIPE
+    tracer = await asyncio.create_subprocess_exec("strace", "-f", "-o", "/dev/null", *what, "-p", str(pid), stderr=pipe)
+    assert tracer.stderr is not None
+    await tracer.stderr.readline()  # "Process … attached"
+    try:
+        yield
+    finally:
+        # A call that the tracer lets go of in the middle fails with ENOSYS, which no disk says. So all stand still meanwhile.
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(STANDSTILL)
+        tracer.send_signal(signal.SIGTERM)
+        await tracer.communicate()
+        os.kill(pid, signal.SIGCONT)
 
 
 def can_trace() -> bool:

@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 
 from chaos_audit import Verdict
-from chaos_gauges import Gauges, free_port, gauged
+from chaos_gauges import Gauges, gauged
 from chaos_ledger import Ledger
 from chaos_world import PATIENCE, world
+from ports import free_port
 
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import fleet
@@ -20,7 +21,7 @@ async def flood(
 ) -> tuple[Verdict, Gauges, dict[str, float]]:
     """Run F: a whole fleet is upgraded and done within a minute; memory stays bounded and the loop answers."""
     scenario = fleet(clusters, seed=seed, window=60.0)
-    port = await free_port()
+    port = free_port()
     async with world(
         folder,
         scenario,

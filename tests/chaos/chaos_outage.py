@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from chaos_audit import Verdict, audit
 from chaos_bot import SLOTS
-from chaos_gauges import free_port
+from chaos_gauges import listens, waiting
 from chaos_ledger import Ledger, Receipt
 from chaos_world import PATIENCE, contents, eventually, everything, world
+from ports import free_port
 
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.model import Event, Kind
@@ -81,7 +81,7 @@ async def outage(folder: Path, *, clusters: int, seed: int, down_for: float, hur
 
     ``hurry``: how many times shorter the program's own waits are.
     """
-    scenario, port = fleet(clusters, seed=seed, window=600.0), await free_port()
+    scenario, port = fleet(clusters, seed=seed, window=600.0), free_port()
     moods, keep = Moods(down_for, patience=down_for / 6), round(down_for / 4, 1)  # As the configuration spells it.
     down, gone, throttled = Ledger(down=lambda: moods.down), Ledger(down=lambda: moods.down), Ledger(patience=moods.asks)
     async with (
@@ -105,7 +105,7 @@ async def outage(folder: Path, *, clusters: int, seed: int, down_for: float, hur
         moods.begin()
         for each in (here.ledger, down, throttled):
             await everything(scenario, each, PATIENCE + down_for)
-        while await _waiting(port, "gone"):  # noqa: ASYNC110 - it lies in another process
+        while await waiting(port, "gone"):  # noqa: ASYNC110 - it lies in another process
             await asyncio.sleep(0.2)
         refused = {"down": down.refused, "gone": gone.refused, "throttled": throttled.refused}
         await here.bot.leave()
@@ -195,31 +195,10 @@ def _told_again_wrongly(receipts: Sequence[Receipt], missing: Sequence[Event]) -
 async def _sent_again(config: Path, port: int) -> int:
     """Send again what was given up, by the command line; how much that was."""
     async with asyncio.timeout(PATIENCE):
-        while not await _listens(port):  # noqa: ASYNC110 - it lies in another process
+        while not await listens(port):  # noqa: ASYNC110 - it lies in another process
             await asyncio.sleep(0.1)
     command = (sys.executable, "-m", "notifier", "deliveries", "retry", "--all", "--sink", "gone", "-c", str(config))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()
     assert process.returncode == 0
     return len(said.splitlines())
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
-
-
-async def _waiting(port: int, sink: str) -> int:
-    """How many deliveries of a sink are open."""
-    async with aiohttp.ClientSession() as session:
-        rows = []
-        for state in (State.PENDING, State.SENDING):
-            url = f"http://127.0.0.1:{port}/api/v1/deliveries?sink={sink}&state={state}&limit=1"
-            async with session.get(url) as answer:
-                rows += (await answer.json())["deliveries"]
-    return len(rows)

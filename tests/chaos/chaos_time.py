@@ -7,9 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from chaos_audit import Verdict, Wanting
-from chaos_gauges import free_port, gauged
+from chaos_gauges import gauged
 from chaos_ledger import Ledger
 from chaos_world import PATIENCE, World, world
+from ports import free_port
 
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import fleet
@@ -29,7 +30,7 @@ LATEST = 10.0
 
 async def stalled(folder: Path, *, clusters: int, seed: int) -> tuple[Verdict, dict[str, float]]:
     """The whole process stands still for five seconds. Polls are late, none is lost, and its lag is there to see."""
-    port = await free_port()
+    port = free_port()
     http = f"{{listen: '127.0.0.1:{port}'}}"
     scenario = fleet(clusters, seed=seed, window=600.0)
     async with world(folder, scenario, ledger=Ledger(), faults=Faults(), speed=SPEED, http=http) as here:
@@ -52,14 +53,15 @@ async def stepped(
     ledger = Ledger(failing=0.2, any_time=True, seed=seed)
     scenario = fleet(clusters, seed=seed, window=900.0)
     async with world(folder, scenario, ledger=ledger, faults=Faults(), speed=SPEED) as here:
-        clock, fewest = folder / "clock", float("inf")
+        clock, wrong, fewest = folder / "clock", 0, float("inf")
         here.bot.program = (str(Path(__file__).with_name("chaos_wall.py")), str(clock))
         await here.bot.start()
         wanting = Wanting(scenario)
         for step in steps:
             if wanting.after(here.ledger.receipts):
                 await here.ledger.until(len(here.ledger.receipts) + 1, PATIENCE)
-            clock.write_text(str(step))
+            wrong += step
+            clock.write_text(str(wrong))
             os.kill(here.bot.pid, signal.SIGUSR1)
             fewest = min(fewest, await _asked(here, between) / between)
         await here.all_told(PATIENCE)

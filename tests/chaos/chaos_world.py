@@ -129,6 +129,7 @@ async def world(
     speed: float = SPEED,
     more_hooks: dict[str, str] | None = None,
     each: dict[str, str] | None = None,
+    others: dict[str, str] | None = None,
     **configured: str,
 ) -> AsyncIterator[World]:
     """A world that is ready; the program has not started. Nothing happens before it has had a first look at every cluster."""
@@ -136,7 +137,8 @@ async def world(
     faults = faults or Faults(rate=0.02, mix=MIX, slow_for=1.0, seed=7)
     curtain = Curtain()
     async with Simulator(scenario, speed=speed, faults=faults, monotonic=curtain) as cloud, ledger:
-        config = configuration(folder, scenario, cloud.url, {"hook": ledger.url, **(more_hooks or {})}, each=each, **configured)
+        hooks = {"hook": ledger.url, **(more_hooks or {})}
+        config = configuration(folder, scenario, cloud.url, hooks, each=each, others=others, **configured)
         here = World(scenario, ledger, cloud, Bot(config), folder)
         here.opening = asyncio.ensure_future(_rise(curtain, here))
         try:

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import re
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from ports import free_port
 from rich.console import Console
 
 from notifier import app, cli_watch
@@ -162,11 +162,8 @@ def fill(tx: Transaction, *tasks: Task) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     path = tmp_path / "notifier.yaml"
-    path.write_text(CONFIG.format(folder=tmp_path, port=port))
+    path.write_text(CONFIG.format(folder=tmp_path, port=free_port()))
     return path
 
 

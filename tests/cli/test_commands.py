@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 import jsonschema
 import pytest
+from ports import free_port
 
 from notifier.sources.scenarios import SCENARIOS, Scenario
 from notifier.sources.simulator import Simulator
@@ -57,12 +57,6 @@ async def notifier(*words: str) -> tuple[int, str, str]:
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, out.decode(), err.decode()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write(folder: Path, cloud: str, scenario: Scenario, *, port: int = 0, sinks: str = "") -> Path:

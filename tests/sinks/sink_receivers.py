@@ -85,10 +85,3 @@ async def webhook(url: str, *, total: float = 5.0, **settings: object) -> AsyncI
     checked = Settings.model_validate({"url": url, **settings})
     async with open_session(total=total) as session, Sink(checked, Surroundings("hook", session)) as sink:
         yield sink
-
-
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,7 +11,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from sink_receivers import Hook, closed_port, hook
+from ports import free_port
+from sink_receivers import Hook, hook
 
 from notifier.domain.message import Receipt
 from notifier.domain.model import Kind
@@ -55,7 +56,7 @@ def alertmanager(folder: Path, port: int, url: str) -> Iterator[None]:
 @asynccontextmanager
 async def world(folder: Path) -> AsyncIterator[tuple[Sink, Hook, int, aiohttp.ClientSession]]:
     async with hook() as receiver, open_session(total=5.0) as session:
-        port = closed_port()
+        port = free_port()
         settings = Settings.model_validate({"url": f"http://127.0.0.1:{port}", "silence_nodes": {"label": "instance"}})
         async with Sink(settings, Surroundings("alerts", session)) as sink:
             with alertmanager(folder, port, receiver.url):
@@ -103,7 +104,7 @@ async def told(sink: Sink, last: Receipt | None, *kinds: Kind) -> Receipt:
 
 async def test_a_failure_fires_survives_a_restart_of_alertmanager_and_ends(tmp_path: Path) -> None:
     async with hook() as receiver, open_session(total=5.0) as session:
-        port = closed_port()
+        port = free_port()
         settings = Settings.model_validate({"url": f"http://127.0.0.1:{port}"})
         async with Sink(settings, Surroundings("alerts", session)) as sink:
             with alertmanager(tmp_path, port, receiver.url):

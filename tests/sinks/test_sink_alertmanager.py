@@ -12,8 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 from aiohttp import web
+from ports import free_port
 from pydantic import ValidationError
-from sink_receivers import Hook, closed_port, hook
+from sink_receivers import Hook, hook
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt
@@ -330,7 +331,7 @@ async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() 
 
 async def test_of_several_one_that_accepts_is_enough_and_all_are_told() -> None:
     async with hook(accepts) as other, manager() as (_, receiver):
-        dead = f"http://127.0.0.1:{closed_port()}"
+        dead = f"http://127.0.0.1:{free_port()}"
         urls = [dead, receiver.url.removesuffix("/hook"), other.url.removesuffix("/hook")]
         async with open_session(total=2.0) as session:
             settings = Settings.model_validate({"url": urls, "silence_nodes": {"label": "node"}})

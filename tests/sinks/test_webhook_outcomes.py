@@ -16,8 +16,9 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
+from ports import free_port
 from pydantic import ValidationError
-from sink_receivers import closed_port, hook, raw_hook, webhook
+from sink_receivers import hook, raw_hook, webhook
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt
@@ -151,7 +152,7 @@ async def test_an_answer_that_is_no_http_proves_nothing() -> None:
 
 
 async def test_a_closed_port_surely_accepted_nothing() -> None:
-    async with webhook(f"http://127.0.0.1:{closed_port()}/") as sink:
+    async with webhook(f"http://127.0.0.1:{free_port()}/") as sink:
         error = await failed(sink)
     assert (error.outcome, error.reason, error.scope) == (RETRY, DeliveryReason.NETWORK, SINK)
 

@@ -2,7 +2,6 @@
 
 import resource
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from ports import free_port
 from source_servers import bomb, serving, serving_bytes
 
 from notifier import outbound
@@ -225,7 +225,7 @@ async def test_https_asks_the_proxy_for_a_tunnel_and_shows_the_signature_to_nobo
 
 
 async def test_a_proxy_that_is_down_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"http://user:hush@127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:hush@127.0.0.1:{free_port()}")
     async with open_session() as session:
         with pytest.raises(aiohttp.ClientError) as caught:
             await session.get("https://css.example.test/x")
@@ -249,7 +249,7 @@ def test_no_proxy_excepts_addresses_and_ranges_and_loopback_always() -> None:
 
 
 async def test_an_excepted_host_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     async with serving(ok) as served, open_session() as session, session.get(served.url) as response:
         assert response.status == 200
 
@@ -273,7 +273,7 @@ async def test_a_proxy_that_is_not_an_http_one_is_an_error_that_says_so(monkeypa
 
 async def test_every_way_to_fail_has_its_words() -> None:
     async with open_session() as session:
-        port = closed_port()
+        port = free_port()
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await session.get(f"http://127.0.0.1:{port}")
         assert cause(caught.value) == f"no connection to 127.0.0.1:{port}: connection refused"
@@ -340,9 +340,3 @@ async def test_a_certificate_of_nobody_we_know_is_refused(self_signed: ssl.SSLCo
             await session.get(server.make_url("/"))
     await server.close()
     assert "is not trusted: self" in cause(caught.value)
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,17 +10,17 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+from ports import free_port
 
 URL_VARIABLE = "NOTIFIER_TEST_POSTGRES_URL"
 PR_SET_PDEATHSIG = 1
@@ -61,12 +61,6 @@ def _within_reach(bin_dir: Path, folder: Path, uid: int | None) -> Path:
     copied = folder / "postgres"
     shutil.copytree(bin_dir.parent, copied, symlinks=True)
     return copied / "bin"
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

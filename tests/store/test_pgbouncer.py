@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from ports import free_port
 from sqlalchemy import make_url
-from store_postgres import await_answer, free_port
+from store_postgres import await_answer
 from store_scenes import Scene
 from test_postgres import limits
 
