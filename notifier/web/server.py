@@ -110,8 +110,9 @@ class Web:
             self._server.close()
         await self._runner.cleanup()
         # aiohttp remembers the last thousand handlers of all applications there ever were, and with them all that they hold:
-        # after every reload another crew that is gone. There is no public way to make it forget.
-        web_app._cached_build_middleware.cache_clear()  # noqa: SLF001 - see above
+        # after every reload another crew that is gone. No public name makes it forget: another release may have none.
+        if (remembered := getattr(web_app, "_cached_build_middleware", None)) is not None:
+            remembered.cache_clear()
 
     def _application(self, api: Api) -> web.Application:
         app = web.Application(middlewares=[_noted, _contained, self._checked], client_max_size=MAX_BODY)
