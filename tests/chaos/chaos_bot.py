@@ -88,6 +88,11 @@ def configuration(
     return path
 
 
+def page_at(port: int) -> str:
+    """What the configuration says of a status page at that port of this machine."""
+    return f"{{listen: '127.0.0.1:{port}'}}"
+
+
 @dataclass
 class Bot:
     """One process at a time; what was done to it is noted."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 from chaos_audit import Blow, Verdict
-from chaos_bot import Bot
+from chaos_bot import Bot, page_at
 from chaos_kills import SWEEP_SPEED, can_trace, small, traced
 from chaos_ledger import Ledger
 from chaos_world import PATIENCE, world
@@ -37,7 +37,7 @@ LATER = 12
 async def full(folder: Path, *, seed: int) -> tuple[Verdict, dict[str, float]]:
     """The disk is full for a hundred writes, then there is room. The program says so meanwhile, and needs no restart."""
     port = free_port()
-    async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED, http=_at(port)) as here:
+    async with world(folder, small(seed), ledger=Ledger(), faults=Faults(), speed=SWEEP_SPEED, http=page_at(port)) as here:
         Store(f"sqlite:///{folder}/notifier.db").open().close()
         here.bot.before = traced("pwrite64", f"error=ENOSPC:when={FULL_FROM}..{FULL_TO}")
         await here.bot.start()
@@ -165,10 +165,6 @@ async def _refused(bot: Bot) -> int:
     await bot.start()
     assert bot.process is not None
     return await asyncio.wait_for(bot.process.wait(), 30)
-
-
-def _at(port: int) -> str:
-    return f"{{listen: '127.0.0.1:{port}'}}"
 
 
 async def _said(port: int, words: str | None, until: asyncio.Task[None] | None) -> bool:

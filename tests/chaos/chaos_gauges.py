@@ -175,8 +175,14 @@ async def _text(session: aiohttp.ClientSession, url: str) -> str:
         return await answer.text()
 
 
-async def listens(port: int) -> bool:
-    """Whether somebody takes connections there."""
+async def listening(port: int, timeout: float) -> None:
+    """Wait until somebody takes connections there."""
+    async with asyncio.timeout(timeout):
+        while not await _listens(port):  # noqa: ASYNC110 - it lies in another process
+            await asyncio.sleep(0.05)
+
+
+async def _listens(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except ConnectionError:

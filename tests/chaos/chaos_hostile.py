@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 from chaos_audit import Verdict, audit
-from chaos_bot import SLOTS, configuration
+from chaos_bot import SLOTS, configuration, page_at
 from chaos_gauges import Gauges, gauged
 from chaos_hostile_answers import NAMES, Answer, Server, named_tasks, of_a_receiver, of_the_cloud, relayed, whole
 from chaos_ledger import SECRET, Ledger
@@ -56,7 +56,7 @@ async def hostile(folder: Path, *, clusters: int, seed: int, rounds: int = 1) ->
             strangers = [ClusterPlan(each, each, ("n",), ()) for each in (HOSTILE, NAMED)]
             wider = replace(scenario, clusters=(*scenario.clusters, *strangers))
             hooks = {"hook": here.ledger.url, "odd": odd.url}
-            http = f"{{listen: '127.0.0.1:{port}'}}"
+            http = page_at(port)
             configuration(folder, wider, gate.url, hooks, http=http, more=", timeout: 2s")
             await here.bot.start()
             async with gauged(here.bot.pid, port) as gauges:

@@ -114,26 +114,18 @@ def small(seed: int) -> Scenario:
 
 def traced(syscall: str, inject: str) -> tuple[str, ...]:
     """What runs a program so that something happens at a system call of it, and little at all others."""
-    return (
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        f"trace={syscall}",
-        "-e",
-        f"inject={syscall}:{inject}",
-    )
+    return (*_tracer(syscall, inject), "--seccomp-bpf", "-qq")
+
+
+def _tracer(syscall: str, inject: str) -> tuple[str, ...]:
+    return ("strace", "-f", "-o", "/dev/null", "-e", f"trace={syscall}", "-e", f"inject={syscall}:{inject}")
 
 
 @asynccontextmanager
 async def struck(pid: int, syscall: str, inject: str) -> AsyncIterator[None]:
     """Let something happen at a system call of a program that runs, for as long as this is entered."""
-    what = ("-e", f"trace={syscall}", "-e", f"inject={syscall}:{inject}")
-    pipe = asyncio.subprocess.PIPE
-    tracer = await asyncio.create_subprocess_exec("strace", "-f", "-o", "/dev/null", *what, "-p", str(pid), stderr=pipe)
+    command = (*_tracer(syscall, inject), "-p", str(pid))
+    tracer = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     assert tracer.stderr is not None
     await tracer.stderr.readline()  # "Process … attached"
     try:

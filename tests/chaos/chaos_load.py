@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from chaos_audit import Verdict
+from chaos_bot import page_at
 from chaos_gauges import Gauges, gauged
 from chaos_ledger import Ledger
 from chaos_world import PATIENCE, world
@@ -28,7 +29,7 @@ async def flood(
         ledger=Ledger(),
         faults=Faults(),
         speed=scenario.end / within,
-        http=f"{{listen: '127.0.0.1:{port}'}}",
+        http=page_at(port),
         active=active,
         idle=idle,
         timeout="10s",

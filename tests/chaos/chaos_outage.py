@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos_audit import Verdict, audit
-from chaos_bot import SLOTS
-from chaos_gauges import listens, waiting
+from chaos_bot import SLOTS, page_at
+from chaos_gauges import listening, waiting
 from chaos_ledger import Ledger, Receipt
 from chaos_world import PATIENCE, contents, eventually, everything, world
 from ports import free_port
@@ -96,7 +96,7 @@ async def outage(folder: Path, *, clusters: int, seed: int, down_for: float, hur
             speed=scenario.end / (1.5 * down_for),
             more_hooks={"down": down.url, "gone": gone.url, "throttled": throttled.url},
             each={"gone": f", fallback: hook, fallback_after: 1s, delivery: {{first_retry: 100ms, give_up_after: {keep:.1f}s}}"},
-            http=f"{{listen: '127.0.0.1:{port}'}}",
+            http=page_at(port),
         ) as here,
     ):
         here.bot.program = (str(Path(__file__).with_name("chaos_hurried.py")), str(hurry))
@@ -194,9 +194,7 @@ def _told_again_wrongly(receipts: Sequence[Receipt], missing: Sequence[Event]) -
 
 async def _sent_again(config: Path, port: int) -> int:
     """Send again what was given up, by the command line; how much that was."""
-    async with asyncio.timeout(PATIENCE):
-        while not await listens(port):  # noqa: ASYNC110 - it lies in another process
-            await asyncio.sleep(0.1)
+    await listening(port, PATIENCE)
     command = (sys.executable, "-m", "notifier", "deliveries", "retry", "--all", "--sink", "gone", "-c", str(config))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()

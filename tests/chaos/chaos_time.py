@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from chaos_audit import Verdict, Wanting
+from chaos_bot import page_at
 from chaos_gauges import gauged
 from chaos_ledger import Ledger
 from chaos_world import PATIENCE, World, world
@@ -31,9 +32,8 @@ LATEST = 10.0
 async def stalled(folder: Path, *, clusters: int, seed: int) -> tuple[Verdict, dict[str, float]]:
     """The whole process stands still for five seconds. Polls are late, none is lost, and its lag is there to see."""
     port = free_port()
-    http = f"{{listen: '127.0.0.1:{port}'}}"
     scenario = fleet(clusters, seed=seed, window=600.0)
-    async with world(folder, scenario, ledger=Ledger(), faults=Faults(), speed=SPEED, http=http) as here:
+    async with world(folder, scenario, ledger=Ledger(), faults=Faults(), speed=SPEED, http=page_at(port)) as here:
         await here.bot.start()
         await here.ledger.until(3, PATIENCE)
         async with gauged(here.bot.pid, port) as gauges:

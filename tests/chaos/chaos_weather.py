@@ -21,8 +21,8 @@ from typing import Any
 
 import aiohttp
 from chaos_audit import Verdict, audit
-from chaos_bot import SLOTS
-from chaos_gauges import Reading, listens, waiting
+from chaos_bot import SLOTS, page_at
+from chaos_gauges import Reading, listening, waiting
 from chaos_kills import can_trace, struck
 from chaos_ledger import Ledger
 from chaos_world import MIX, PATIENCE, World, contents, world
@@ -102,9 +102,7 @@ class Weather:
     async def started(self) -> None:
         """Start it and wait until it listens: a signal that it does not know yet would end it."""
         await self.here.bot.start()
-        async with asyncio.timeout(PATIENCE):
-            while not await listens(self.port):  # noqa: ASYNC110 - it lies in another process
-                await asyncio.sleep(0.05)
+        await listening(self.port, PATIENCE)
 
     async def frozen(self) -> None:
         self.here.bot.send(signal.SIGSTOP)
@@ -242,7 +240,7 @@ async def weather(
             faults=USUAL,
             speed=scenario.end / seconds,
             others=others,
-            http=f"{{listen: '127.0.0.1:{port}'}}",
+            http=page_at(port),
             active="300ms",
             idle="1s",
             timeout="2s",
@@ -257,7 +255,7 @@ async def weather(
             answers = await _played(now, seconds)
             await here.all_told(PATIENCE)
             async with asyncio.timeout(PATIENCE + seconds / 2):  # Slack takes a message a second.
-                while [sink for sink in ("hook", "team", "mail") if await waiting(port, sink)]:  # noqa: ASYNC110 - likewise
+                while [sink for sink in ("hook", "team", "mail") if await waiting(port, sink)]:  # noqa: ASYNC110 - it lies in another process
                     await asyncio.sleep(0.5)
             peak = max(each.memory for each in now.readings)
             await here.bot.leave()
