@@ -82,6 +82,8 @@ class Crew:
     """Where the answers of every source are kept, if they are."""
     refused: str | None = None
     """Why a later state of the configuration's file is not in use."""
+    web: Web | None = None
+    """The page of the crew before, if it stays; a crew without one opens its own as it starts. It is this crew's to close."""
 
     async def __aenter__(self) -> Self:
         await self.build()
@@ -97,6 +99,8 @@ class Crew:
 
     async def close(self) -> None:
         """Let go of what was built; for a crew that did not start, or has stopped."""
+        if self.web is not None:
+            await self.web.close()
         await self._open.aclose()
 
     async def build(self) -> Self:
@@ -162,20 +166,7 @@ class Crew:
             OSError: Nothing can listen where the status page should.
         """
         await self.discovery.recall()
-        http = self.settings.http
-        self.web: Web | None = None
-        if http is not None:
-            token, read_token = http.tokens
-            page = Web(
-                self.store,
-                host=http.host,
-                port=http.port,
-                token=token,
-                read_token=read_token,
-                health=self.health,
-                retried=self.dispatcher.told,
-            )
-            self.web = await self._open.enter_async_context(page)
+        await self._receive()
         # Last of what may fail: who holds clusters must poll them.
         self._open.push_async_callback(self.shares.leave)
         await self.shares.attend()
@@ -193,6 +184,32 @@ class Crew:
         self.clock.start()
         if self.heartbeat is not None:
             self.heartbeat.start()
+
+    async def _receive(self) -> None:
+        """Answer whoever comes to the page."""
+        http = self.settings.http
+        if http is None:
+            return
+        if self.web is not None:
+            self.web.attend(self.health, self.dispatcher.told)
+            return
+        token, read_token = http.tokens
+        self.web = await Web(
+            self.store,
+            host=http.host,
+            port=http.port,
+            token=token,
+            read_token=read_token,
+            health=self.health,
+            retried=self.dispatcher.told,
+        ).open()
+
+    def relieved(self, settings: Settings) -> Web | None:
+        """The page, for the crew of these settings, so that nobody who looks at it notices; None if they want another."""
+        if settings.http != self.settings.http:
+            return None
+        page, self.web = self.web, None
+        return page
 
     async def stop(self) -> None:
         """Stop looking at once, let what is being told be told, close everything."""
@@ -299,14 +316,16 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         telemetry.reloaded(str(error))
         crew.refused = str(error)
         return crew
+    fresh.web = crew.relieved(settings)
     await crew.stop()
     try:
         await fresh.start()
     except (StoreError, OSError) as error:
-        # Only the page's address can fail here; the old one is free again, so the old crew can be had again.
+        # Only the store or a new address of the page can fail here; the old one is free again, so the old crew can be had again.
+        page = fresh.relieved(crew.settings)
         await fresh.close()
         telemetry.reloaded(str(error))
-        return await Crew(crew.settings, store, crew.lease, crew.recordings, refused=str(error)).__aenter__()
+        return await Crew(crew.settings, store, crew.lease, crew.recordings, refused=str(error), web=page).__aenter__()
     telemetry.configure(settings.log.format, settings.log.level)
     telemetry.reloaded(None)
     return fresh

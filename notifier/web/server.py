@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from importlib.resources import files
 from ipaddress import ip_address
-from types import TracebackType
 from typing import Self
 
-from aiohttp import web, web_app
+from aiohttp import web
 
 from notifier import metrics, telemetry
 from notifier.report.pen import stylesheet
@@ -69,12 +68,12 @@ class Web:
         self._store = store
         self._host = host
         self.port = port
-        self._health = health
+        self.attend(health, retried)
         self._access = Access(token, read_token)
         self._changes = Changes(store)
         self._room = Room()
         self._runner = web.AppRunner(
-            self._application(Api(store, retried, health)), handler_cancellation=True, shutdown_timeout=1.0
+            self._application(Api(store, self._owed, self._asked)), handler_cancellation=True, shutdown_timeout=1.0
         )
         self._server: asyncio.Server | None = None
 
@@ -84,7 +83,26 @@ class Web:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)  # noqa: S104 - read, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
+    def attend(self, health: Callable[[], Health], retried: Callable[[frozenset[str]], None]) -> None:
+        """Ask others from now on; for the arguments see `Web`."""
+        self._health = health
+        self._retried = retried
+
+    def _asked(self) -> Health:
+        return self._health()
+
+    def _owed(self, sinks: frozenset[str]) -> None:
+        self._retried(sinks)
+
     async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def open(self) -> Self:
+        """Begin to listen; whoever does has to ``close`` it.
+
+        Raises:
+            OSError: Nothing can listen there.
+        """
         await self._runner.setup()
         try:
             # No `web.TCPSite`: the connections of its are not bounded.
@@ -103,23 +121,26 @@ class Web:
             raise RuntimeError("A connection came before the start or after the end.")
         return Connection(self._runner.server, self._room, asyncio.get_running_loop())
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Answer nobody any more."""
         # Before the runner waits for handlers: streams would not end by themselves.
         await self._changes.close()
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
-        # aiohttp remembers the last thousand handlers of all applications there ever were, and with them all that they hold:
-        # after every reload another crew that is gone. No public name makes it forget: another release may have none.
-        if (remembered := getattr(web_app, "_cached_build_middleware", None)) is not None:
-            remembered.cache_clear()
+        # aiohttp remembers the last thousand handlers of all applications there ever were, and so this. What it asks must not
+        # be remembered along: everything that was built from one configuration.
+        self.attend(lambda: Health(alive=False), lambda _: None)
 
     def _application(self, api: Api) -> web.Application:
         app = web.Application(middlewares=[_noted, _contained, self._checked], client_max_size=MAX_BODY)
         app.on_response_prepare.append(_add_headers)
         app.add_routes(
             [
-                *Pages(self._store, self._health).routes(),
+                *Pages(self._store, self._asked).routes(),
                 web.get("/stream", self._changes.stream, allow_head=False),  # it would hold a place and say nothing
                 web.get("/static/{name}", _static),
                 web.get("/healthz", self._healthz),
@@ -136,11 +157,11 @@ class Web:
         return await handler(request)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        alive = self._health().alive
+        alive = self._asked().alive
         return web.json_response({"alive": alive}, status=200 if alive else 503)
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        health = self._health()
+        health = self._asked()
         ready = health.alive and not health.problems
         body: dict[str, object] = {"ready": ready, "problems": list(health.problems)}
         if self._access.role(request) is not Role.STRANGER:

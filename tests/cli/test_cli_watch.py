@@ -233,7 +233,7 @@ async def test_watch_follows_a_running_instance_through_its_restart(config: Path
     async def leave() -> None:
         # The page is gone, and the store is still held: nobody answers.
         assert crew.web is not None
-        await crew.web.__aexit__(None, None, None)
+        await crew.web.close()
         running[0] = False
 
     async def nothing() -> None:

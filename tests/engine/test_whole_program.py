@@ -2,8 +2,10 @@
 
 import gc
 import json
+import re
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from weakref import ref
@@ -21,8 +23,10 @@ from notifier import app, inquiry, once
 from notifier.cli import main
 from notifier.domain.errors import FetchError
 from notifier.domain.model import Kind
+from notifier.engine.tidying import Tidying
 from notifier.sources.scenarios import PROJECT_ID, SCENARIOS, ClusterPlan, Scenario
 from notifier.sources.simulator import Simulator
+from notifier.store.errors import StoreError
 from notifier.store.store import Store
 
 CONFIG = """\
@@ -137,23 +141,75 @@ async def test_a_wedged_tick_and_a_refused_reload_are_said(tmp_path: Path) -> No
             store.close()
 
 
-async def test_nothing_remembers_a_crew_that_was_relieved(tmp_path: Path) -> None:
-    async with Simulator(STORY) as cloud:
-        path = written(tmp_path, cloud.url)
-        settings = app.load(path)
-        store = Store(settings.store).open()
-        crew = await app.Crew(settings, store).__aenter__()
-        try:
-            relieved: list[ref[object]] = []
-            for _ in range(2):
-                for page in ("/", "/metrics", "/readyz", "/api/v1/tasks"):
-                    await ask(crew, page)
-                relieved += [ref(crew.poller), ref(crew.dispatcher)]
-                crew = await app._reload(path, crew, store)
-            await eventually(lambda: gc.collect() >= 0 and not any(each() for each in relieved))
-        finally:
-            await crew.stop()
-            store.close()
+@asynccontextmanager
+async def a_crew(path: Path) -> AsyncIterator[list[app.Crew]]:
+    """One at work, as the last of those that there will have been."""
+    settings = app.load(path)
+    store = Store(settings.store).open()
+    crews = [await app.Crew(settings, store).__aenter__()]
+    try:
+        yield crews
+    finally:
+        await crews[-1].stop()
+        store.close()
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "localhost"], ids=["the page stays", "the page moves"])
+async def test_nothing_remembers_a_crew_that_was_relieved(tmp_path: Path, listen: str) -> None:
+    async with Simulator(STORY) as cloud, a_crew(path := written(tmp_path, cloud.url)) as crews:
+        relieved: list[ref[object]] = []
+        for host in (listen, "127.0.0.1"):
+            for page in ("/", "/metrics", "/readyz", "/api/v1/tasks"):
+                await ask(crews[-1], page)
+            path.write_text(re.sub(r'listen: "[^:]*:', f'listen: "{host}:', path.read_text()))
+            relieved += [ref(crews[-1].poller), ref(crews[-1].dispatcher)]
+            crews[:] = [await app._reload(path, crews[-1], crews[-1].store)]
+        await eventually(lambda: gc.collect() >= 0 and not any(each() for each in relieved))
+
+
+async def test_who_looks_at_the_page_does_not_notice_a_reload(tmp_path: Path) -> None:
+    async with (
+        Simulator(STORY) as cloud,
+        a_crew(path := written(tmp_path, cloud.url)) as crews,
+        aiohttp.ClientSession() as session,
+    ):
+        before = crews[0].page
+        async with session.get(f"{before}/stream") as stream:
+            assert await stream.content.readline() == b"retry: 3000\n"
+            path.write_text(path.read_text().replace("idle: 100ms", "idle: 110ms"))
+            crews.append(await app._reload(path, crews[0], crews[0].store))
+            assert crews[1].page == before
+            assert crews[0].page is None
+            crews[1].refused = "a fault of the new one"
+            async with session.get(f"{before}/readyz") as answer:
+                assert "a fault of the new one" in await answer.text()
+            assert not stream.content.at_eof()
+
+
+async def test_a_page_that_cannot_move_stays_where_it_was(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with Simulator(STORY) as cloud, a_crew(path := written(tmp_path, cloud.url)) as crews:
+            path.write_text(path.read_text().replace("127.0.0.1:0", address))
+            crews.append(await app._reload(path, crews[0], crews[0].store))
+            status, _, body = await ask(crews[1], "/readyz")
+            assert (status, crews[1].settings) == (503, crews[0].settings)
+            assert address.rpartition(":")[2] in body
+
+
+async def test_a_store_that_refuses_at_a_reload_costs_nobody_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(_: Tidying) -> None:
+        monkeypatch.undo()
+        raise StoreError("the disk is full")
+
+    async with Simulator(STORY) as cloud, a_crew(path := written(tmp_path, cloud.url)) as crews:
+        before = crews[0].page
+        path.write_text(path.read_text().replace("idle: 100ms", "idle: 110ms"))
+        monkeypatch.setattr(Tidying, "retire", refused)
+        crews.append(await app._reload(path, crews[0], crews[0].store))
+        assert crews[1].page == before
+        status, _, body = await ask(crews[1], "/readyz")
+        assert (status, "the disk is full" in body) == (503, True)
 
 
 async def test_a_look_at_everything_asks_the_list_too(tmp_path: Path) -> None:
