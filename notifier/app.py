@@ -51,6 +51,9 @@ GRACE = 6.0
 
 HOURLY = 3600.0
 
+PATIENCE = 0.4
+"""Seconds to wait for a store that a command has opened to ask something; whoever stays there longer is another notifier."""
+
 TICK = 1.0
 """Seconds within which the clock ticks, at the most."""
 
@@ -271,7 +274,7 @@ async def run(path: Path, record: Path | None = None, *, redact_names: bool = Fa
     # What has been loaded stays: the collector need not go through it again and again, for which the loop would stand still.
     gc.collect()
     gc.freeze()
-    store = Store(settings.store).open()
+    store = Store(settings.store).open(PATIENCE)
     try:
         with recordings(record, names=redact_names) as kept:
             await _watch(path, settings, store, kept, lease)

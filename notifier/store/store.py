@@ -33,6 +33,9 @@ Work = Callable[[Transaction], T]
 BATCH = 100
 """The most work that shares a commit: bounds how long the first waits for the last."""
 
+ASK_AGAIN = 0.05
+"""Seconds between two looks whether a file is free."""
+
 COMPARE = 2.0
 """Seconds after which the database's clock is looked at again."""
 
@@ -102,10 +105,15 @@ class Store:
     _ahead: float | None = None
     _compare_at: float = float("-inf")
 
-    def open(self) -> Self:
-        """Take the database, migrate it if it is older, start the thread."""
+    def open(self, patience: float = 0.0) -> Self:
+        """Take the database, migrate it if it is older, start the thread.
+
+        Args:
+            patience: Seconds to wait for a SQLite file that another process holds: a command that only asks lets go of it soon.
+        """
         try:
-            self._engine = self._sqlite(make_url(self.url).database) if self._sqlite_file else postgres.engine(self.url)
+            database = make_url(self.url).database
+            self._engine = self._sqlite(database, patience) if self._sqlite_file else postgres.engine(self.url)
             event.listen(self._engine, "connect", self._connected)
             if self._sqlite_file:
                 self._check(self._engine)
@@ -181,13 +189,13 @@ class Store:
     def _sqlite_file(self) -> bool:
         return self.url.startswith("sqlite:")
 
-    def _sqlite(self, path: str | None) -> Engine:
+    def _sqlite(self, path: str | None, patience: float) -> Engine:
         import sqlite3  # noqa: PLC0415 - only where it is used
 
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed.")
         if path and path != ":memory:":
-            self._take(Path(path))
+            self._take(Path(path), patience)
         engine = create_engine(
             self.url, poolclass=StaticPool, connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 1.0}
         )
@@ -213,7 +221,7 @@ class Store:
                     f"{engine.url.database} is damaged (quick_check). Restore a backup; the file was left as it is."
                 )
 
-    def _take(self, path: Path) -> None:
+    def _take(self, path: Path, patience: float) -> None:
         """Hold a lock beside the file, which says who holds it, and goes with the process however it ends."""
         if not path.parent.is_dir():
             raise StoreError(f"The folder of the store does not exist: {path.parent.absolute()}. Create it or change `store:`.")
@@ -224,14 +232,16 @@ class Store:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StoreError(f"The store cannot be written: {path.absolute()}: {error.strerror} (uid {os.getuid()}).") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        until = time.monotonic() + patience
+        while not _locked(self._lock):
+            if time.monotonic() < until:
+                time.sleep(ASK_AGAIN)
+                continue
             owner = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
             raise StoreBusy(
                 f"{path.absolute()} is in use by process {owner}: SQLite is for one notifier at a time. "
                 "Stop that one, give this one another `store:`, or use PostgreSQL for several."
-            ) from None
+            )
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
@@ -284,6 +294,14 @@ class Store:
             self._damage = error
             if self.on_damage is not None:
                 self.on_damage(error)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
