@@ -145,7 +145,7 @@ class Crew:
         self.discovery = Discovery(surveys, self.poller, self.store, audience, self.dispatcher.told)
         seat = Seat(owner, tuple(entry.name for entry in settings.sinks), self.lease)
         self.shares = Shares(seat, self.store, self.poller, lambda: not self.health().problems)
-        self.tidying = Tidying(self.store, frozenset(self.dispatcher.outlets))
+        self.tidying = Tidying(self.store, frozenset(self.dispatcher.outlets), audience, self.dispatcher.told)
         self.ticking = Pulse("the clock", TICK)
         pulses = [self.ticking, *(outlet.pulse for outlet in outlets)]
         self.vitals = Vitals(self.store, [entry.name for entry in settings.sinks], pulses)

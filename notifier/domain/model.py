@@ -261,8 +261,14 @@ class Timing:
 class SinkFacts:
     """What an event says of a sink that fails, or works again.
 
-    ``since`` is its first failure in a row. ``reason`` is one of ``errors.DeliveryReason``, with ``detail`` None where it works
-    again. ``waiting`` deliveries are owed to it, ``lost`` were given up meanwhile.
+    Attributes:
+        name: The sink's.
+        since: Its first failure in a row.
+        reason: One of ``errors.DeliveryReason``; None where it works again, ``removed`` where nobody will tell it anything more.
+        detail: The reason in words.
+        waiting: Deliveries that are owed to it.
+        lost: Deliveries that were given up meanwhile.
+        merged: Of those that are owed, how many are told along with newer ones because they are old.
     """
 
     name: str
@@ -271,6 +277,7 @@ class SinkFacts:
     detail: str | None
     waiting: int
     lost: int
+    merged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class Phrases:
     Attributes:
         tellings: One for each kind.
         found: For a task that was running already when it was first seen, instead of its kind's.
+        removed: For a sink that failed and is gone, instead of its kind's.
         title: Of ``{cluster}`` and ``{headline}``.
         upgrade: What is done to the cluster, in the middle of a sentence.
         migration: Likewise.
@@ -113,6 +114,7 @@ class Phrases:
         without: The ``{span}`` of an outage; ``after`` that of a failing sink.
         waiting: ``{count}`` messages that a failing sink owes.
         followed: The same, once it works again.
+        merged: ``{merged}`` of them are old, and told along with others.
         lost: ``{count}`` messages that were given up.
         late: That news is told a ``{span}`` after it was seen.
         skipped: That ``{count}`` messages before it were given up.
@@ -133,6 +135,7 @@ class Phrases:
 
     tellings: Mapping[Kind, Telling]
     found: Telling
+    removed: Telling
     title: str
     upgrade: str
     migration: str
@@ -150,6 +153,7 @@ class Phrases:
     after: str
     waiting: str
     followed: str
+    merged: str
     lost: str
     late: str
     skipped: str

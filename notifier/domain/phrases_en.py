@@ -40,6 +40,9 @@ ENGLISH = Phrases(
         Kind.SINK_FAILING: Telling("sink {sink} FAILS", "Sink {sink} cannot be told anything{since}{blame}.{waiting}{lost}"),
         Kind.SINK_RECOVERED: Telling("sink {sink} works again", "Sink {sink} works again{after}.{waiting}{lost}"),
     },
+    removed=Telling(
+        "sink {sink} was removed", "Sink {sink} is no longer in the configuration; it had been failing{since}.{lost}"
+    ),
     found=Telling("{work} is running", "{Work}{towards} is running{standing}."),
     title="{cluster}: {headline}",
     upgrade="upgrade",
@@ -57,7 +60,8 @@ ENGLISH = Phrases(
     without=", after {span} without",
     after=", after {span}",
     waiting=" {count} message(s) wait for it.",
-    followed=" {count} message(s) waited and follow now; what is old is merged, task by task.",
+    followed=" Messages that waited and follow now: {count}.",
+    merged=" Of those, {merged} are old and told along with newer ones, task by task.",
     lost=" {count} were given up.",
     late="Told {span} late.",
     skipped="{count} earlier message(s) never arrived.",

@@ -1,6 +1,6 @@
 """The plan of deliveries that follows from events: to whom, when, merged or not, or silenced."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -56,21 +56,48 @@ class Audience:
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     fallbacks: Mapping[str, str] = field(default_factory=dict)
 
-    def sinks(self, event: Event) -> tuple[str, ...]:
-        """The sinks that hear of an event. Of a sink that fails, its fallback does, and never itself."""
+    def sinks(self, event: Event, failing: Collection[str] = ()) -> tuple[str, ...]:
+        """The sinks that hear of an event.
+
+        Of a sink that fails, its fallback does, and never itself; if that one is ``failing`` too, so does the next of the chain.
+        """
         routed = sinks_of(event, self.routes)
         if event.sink is None:
             return routed
         name = event.sink.name
-        fallback = (self.fallbacks[name],) if name in self.fallbacks else ()
-        return tuple(sink for sink in dict.fromkeys((*fallback, *routed)) if sink != name)
+        return tuple(sink for sink in dict.fromkeys((*self._chain(name, failing), *routed)) if sink != name)
 
-    def plan(self, events: Iterable[Event], now: datetime, silences: Sequence[Silence] = ()) -> tuple[Planned, ...]:
-        """Every (event, sink) owed, in the order of the events."""
-        planned = []
+    def _chain(self, name: str, failing: Collection[str]) -> list[str]:
+        found: list[str] = []
+        while (onward := self.fallbacks.get(name)) is not None and onward not in found:
+            found.append(onward)
+            if onward not in failing:
+                break
+            name = onward
+        return found
+
+    def plan(
+        self,
+        events: Iterable[Event],
+        now: datetime,
+        silences: Sequence[Silence] = (),
+        *,
+        failing: Collection[str] = (),
+        also: Iterable[str] = (),
+    ) -> tuple[Planned, ...]:
+        """Every (event, sink) owed, in the order of the events.
+
+        Args:
+            events: What has happened.
+            now: When they are planned.
+            silences: What nobody hears of.
+            failing: Sinks that are known to fail.
+            also: Who hears of them besides.
+        """
+        planned, beside = [], tuple(also)
         for event in events:
             silence = silenced_by(event, silences, now)
-            for sink in self.sinks(event):
+            for sink in dict.fromkeys((*self.sinks(event, failing), *beside)):
                 hold = self.holdings.get(sink, AT_ONCE).hold(event, now)
                 planned.append(Planned(event, sink, hold, silence.words if silence else None))
         return tuple(planned)

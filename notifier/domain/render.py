@@ -37,7 +37,7 @@ def render(
 
     ``reminder``: the how manieth time that it is said to last.
     """
-    age = now - event.observed_at
+    age = now - min(each.observed_at for each in (event, *earlier))
     lasts = words.phrases.time.lasting.format(span=words.span(age)) if reminder else ""
     return Message(
         id=delivery_id,
@@ -113,6 +113,7 @@ def payload(event: Event) -> Json:
             "detail": sink.detail,
             "waiting": sink.waiting,
             "lost": sink.lost,
+            "merged": sink.merged,
         },
     }
 

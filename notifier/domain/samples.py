@@ -217,5 +217,13 @@ def _of_sink(kind: Kind, sequence: int, time: datetime, run: str) -> Event:
         time=time,
         observed_at=time,
         cluster=NOTIFIER,
-        sink=SinkFacts("sample-sink", time - timedelta(minutes=10), reason, detail, waiting=7, lost=0 if fails else 2),
+        sink=SinkFacts(
+            "sample-sink",
+            time - timedelta(minutes=10),
+            reason,
+            detail,
+            waiting=7,
+            lost=0 if fails else 2,
+            merged=0 if fails else 3,
+        ),
     )

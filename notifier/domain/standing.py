@@ -5,9 +5,10 @@ Pure, like the diff: what became of a try goes in, what is known now and what ha
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from notifier.domain import identity
-from notifier.domain.errors import DeliveryError, Outcome, Scope
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.model import NOTIFIER, Event, Kind, SinkFacts
 
 FAILING = 600.0
@@ -31,20 +32,45 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a sink owes: deliveries that wait, and those given up since it fails."""
+    """What a sink owes: deliveries that wait, those given up since it fails, those that wait and are told along with newer."""
 
     waiting: int
     lost: int
+    merged: int = 0
 
 
-def failed(standing: Standing, error: DeliveryError, now: datetime, *, after: float) -> Standing:
-    """How a sink stands after a try that failed; it has come to be ``told`` if that is to be told now.
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a sink cannot be told anything.
 
-    A sink that refuses us, or is gone, will not be better in a while: that is told at once. Others have ``after`` seconds.
+    Attributes:
+        reason: One of ``errors.DeliveryReason``.
+        detail: The same in words.
+        hopeless: It will not be better in a while, or news has been lost: that is told at once.
+    """
+
+    reason: str
+    detail: str
+    hopeless: bool = False
+
+    @classmethod
+    def of(cls, error: DeliveryError, *, lost: bool) -> Self:
+        """A try that failed; ``lost``: so often that it was given up."""
+        refused = error.outcome is Outcome.REJECTED and error.scope is Scope.SINK
+        return cls(error.reason.value, error.detail, hopeless=refused or lost)
+
+
+REMOVED = Failure(DeliveryReason.REMOVED.value, "the sink is no longer in the configuration")
+
+
+def failed(standing: Standing, failure: Failure, now: datetime, *, after: float) -> Standing:
+    """How a sink stands that was tried in vain, or waits for the next try; it has come to be ``told`` if that is to be told now.
+
+    What is not hopeless has ``after`` seconds. A message that was refused as such says little of the sink; that nothing else
+    arrived for so long, and then another was refused, says enough.
     """
     since = standing.since or now
-    hopeless = error.outcome is Outcome.REJECTED and error.scope is Scope.SINK
-    if standing.told or not (hopeless or (now - since).total_seconds() >= after):
+    if standing.told or not (failure.hopeless or (now - since).total_seconds() >= after):
         return Standing(since, standing.told, standing.sequence)
     return Standing(since, told=True, sequence=standing.sequence + 1)
 
@@ -54,20 +80,20 @@ def worked(standing: Standing) -> Standing:
     return Standing(sequence=standing.sequence + 1 if standing.told else standing.sequence)
 
 
-def news(before: Standing, after: Standing, sink: str, *, error: DeliveryError | None, backlog: Backlog, now: datetime) -> Event:
+def news(before: Standing, after: Standing, sink: str, *, failure: Failure | None, backlog: Backlog, now: datetime) -> Event:
     """The event that lies between two standings of different ``sequence``.
 
     Args:
         before: How the sink stood.
         after: How it stands now.
         sink: Its name.
-        error: Why it fails; None where it works again.
+        failure: Why it fails; None where it works again, `REMOVED` where it ends with the sink.
         backlog: What it owes.
         now: When that was found.
     """
-    kind = Kind.SINK_RECOVERED if error is None else Kind.SINK_FAILING
+    kind = Kind.SINK_FAILING if after.told else Kind.SINK_RECOVERED
     since = after.since or before.since or now
-    reason, detail = (None, None) if error is None else (error.reason.value, error.detail)
+    reason, detail = (None, None) if failure is None else (failure.reason, failure.detail)
     return Event(
         id=identity.of_sink(sink, kind, since.isoformat()),
         kind=kind,
@@ -75,5 +101,5 @@ def news(before: Standing, after: Standing, sink: str, *, error: DeliveryError |
         time=now,
         observed_at=now,
         cluster=NOTIFIER,
-        sink=SinkFacts(sink, since, reason, detail, backlog.waiting, backlog.lost),
+        sink=SinkFacts(sink, since, reason, detail, backlog.waiting, backlog.lost, backlog.merged),
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from notifier.domain import time_words
 from notifier.domain.message import Message
-from notifier.domain.model import Action, Event, Outage, SinkFacts, Stage, TaskFacts
+from notifier.domain.model import Action, Event, Kind, Outage, SinkFacts, Stage, TaskFacts
 from notifier.domain.phrases import Phrases, Telling
 from notifier.domain.phrases_en import ENGLISH
 from notifier.domain.phrases_zh import CHINESE
@@ -145,6 +145,8 @@ class Words:
         return " ".join(spoken) or f"0 {units[-1]}"
 
     def _telling(self, event: Event) -> Telling:
+        if event.kind is Kind.SINK_RECOVERED and event.sink is not None and event.sink.reason is not None:
+            return self.phrases.removed
         return self.phrases.found if event.catch_up else self.phrases.tellings[event.kind]
 
     def _parts(self, event: Event) -> dict[str, str]:
@@ -196,13 +198,13 @@ class Words:
 
     def _sink(self, sink: SinkFacts, now: datetime) -> dict[str, str]:
         phrases, reason = self.phrases, sink.reason or ""
-        waiting = phrases.waiting if reason else phrases.followed
+        waiting = phrases.waiting if reason else phrases.followed + (phrases.merged if sink.merged else "")
         blame = phrases.blame.format(reason=phrases.failures.get(reason, reason), detail=sink.detail) if reason else ""
         return {
             "sink": sink.name,
             "since": phrases.since.format(moment=self.moment(sink.since)),
             "blame": blame,
             "after": phrases.after.format(span=self.span(now - sink.since)),
-            "waiting": waiting.format(count=sink.waiting) if sink.waiting else "",
+            "waiting": waiting.format(count=sink.waiting, merged=sink.merged) if sink.waiting else "",
             "lost": phrases.lost.format(count=sink.lost) if sink.lost else "",
         }

@@ -2,6 +2,8 @@
 
 An outlet claims the heads of free lanes, sends them side by side, and settles each before its lane goes on. What became of a
 message is the sink's to say; what follows is decided here, by ``domain.retry``.
+
+Long, because a message's way from claim to outcome is read in one go.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from notifier import telemetry, tracing
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt
 from notifier.domain.retry import Bury, TryAgain, judge, pause
+from notifier.domain.standing import Failure
 from notifier.engine.clock import Wall
 from notifier.engine.fallback import Fallback, Told
 from notifier.engine.keeping import KEEP_EVERY, keep
@@ -120,14 +123,14 @@ class Outlet:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP
             self.fallback.troubled = True
-            await self._store.transact(lambda tx: self._give_up(tx, now))
+            self.fallback.committed(await self._store.transact(lambda tx: self._swept(tx, now)), works=False)
         if self._doubts != self._store.doubts:
             doubts, lanes = self._store.doubts, frozenset(self._lanes)
             await self._store.transact(lambda tx: tx.disown(settings.name, self._owner, lanes))
             self._doubts = doubts
         if state.paused and (state.paused_until is None or now < state.paused_until):
-            # Whoever sends again, or another replica, may have ended the pause in the store.
-            self.state = await self._store.transact(lambda tx: tx.enrol(settings.name, settings.fingerprint, now))
+            self.state, told = await self._store.transact(self._pausing)
+            self.fallback.committed(told, works=False)
             if not self.state.paused:
                 telemetry.sink_resumed(settings.name)
             return LOOK if self.state.paused else 0.0
@@ -195,10 +198,19 @@ class Outlet:
     def _now(self) -> float:
         return self._store.now().timestamp()
 
-    def _give_up(self, tx: Transaction, now: float) -> int:
+    def _pausing(self, tx: Transaction) -> tuple[SinkState, Told | None]:
+        """How the sink stands: whoever sends again, or another replica, may have ended the pause. If not, it may be news now."""
+        at = self._store.now()
+        state = tx.enrol(self.settings.name, self.settings.fingerprint, at.timestamp())
+        return state, self.fallback.waited(tx, state, at)
+
+    def _swept(self, tx: Transaction, now: float) -> Told | None:
+        """Give up what has been owed for too long."""
         limit = self.settings.policy.give_up_after
-        detail = f"not accepted within {limit:.0f} s"
-        return tx.expire(self.settings.name, now - limit, now, reason=DeliveryReason.EXPIRED, detail=detail)
+        lost = Failure(DeliveryReason.EXPIRED.value, f"not accepted within {limit:.0f} s", hopeless=True)
+        if tx.expire(self.settings.name, now - limit, now, reason=lost.reason, detail=lost.detail):
+            return self.fallback.given_up(tx, lost, self._store.now())
+        return self.fallback.waited(tx, self.state, self._store.now())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name=f"send to {self.settings.name}")
@@ -243,7 +255,7 @@ class Outlet:
         verdict = self._judge(claim, outcome, now)
         state = self.state
         told = await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, now, probed=probed), until)
-        self.fallback.committed(told, works=_listens(outcome))
+        self.fallback.committed(told, works=False)
         if state.paused:
             ends = "someone acts" if state.paused_until is None else f"{moment(state.paused_until):%Y-%m-%d %H:%M:%S} UTC"
             telemetry.sink_paused(self.settings.name, ends, outcome.reason, outcome.detail)
@@ -272,7 +284,7 @@ class Outlet:
         failures = 0 if _listens(error) else self.state.failures + 1
         hold = pause(error, failures=failures, now=now) if failures else None
         if hold is None:
-            self.state = SinkState(failures)
+            self.state = SinkState(failures, reason=error.reason, detail=error.detail) if failures else SinkState()
         else:
             until = None if hold.until is None else hold.until.timestamp()
             self.state = SinkState(failures, paused=True, paused_until=until, reason=error.reason, detail=error.detail)
@@ -306,7 +318,8 @@ class Outlet:
                 **said,
             )
         tx.mark(self.settings.name, self.state, recovered=probed)
-        return self.fallback.settled(tx, None if _listens(error) else error, at)
+        expired = isinstance(verdict, Bury) and verdict.reason is DeliveryReason.EXPIRED
+        return self.fallback.settled(tx, Failure.of(error, lost=expired), at)
 
 
 def _listens(error: DeliveryError) -> bool:

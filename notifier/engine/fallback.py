@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifier import telemetry
-from notifier.domain import standing
-from notifier.domain.errors import DeliveryError
-from notifier.domain.model import NOTIFIER
+from notifier.domain import identity, standing
+from notifier.domain.model import NOTIFIER, Kind
 from notifier.domain.plan import Audience
 from notifier.domain.render import summary
+from notifier.domain.standing import Failure, Standing
+from notifier.store.rows import SinkState
 from notifier.store.transaction import Transaction
 
 NOBODY = Audience(())
 
 
-def _nothing(_: frozenset[str]) -> None:
-    pass
+def nothing(_: frozenset[str]) -> None:
+    """Wake nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class Told:
     kind: str
     event: str
     summary: str
+
+    def said(self) -> None:
+        """Say it in the log."""
+        telemetry.event_told(self.kind, NOTIFIER.name, self.event, self.summary)
 
 
 @dataclass
@@ -47,29 +52,61 @@ class Fallback:
     sink: str
     audience: Audience = NOBODY
     after: float = standing.FAILING
-    wake: Callable[[frozenset[str]], None] = _nothing
+    wake: Callable[[frozenset[str]], None] = nothing
     troubled: bool = True
     """Whether the store may know of a failure; at first nobody knows, and another replica may have seen one since."""
 
-    def settled(self, tx: Transaction, error: DeliveryError | None, now: datetime) -> Told | None:
-        """What a try has shown, within its transaction; ``error`` None: it arrived."""
-        if error is None and not self.troubled:
+    def settled(self, tx: Transaction, failure: Failure | None, now: datetime) -> Told | None:
+        """What a try has shown, within its transaction; ``failure`` None: it arrived."""
+        if failure is None and not self.troubled:
             return None
         before = tx.standing(self.sink)
-        after = standing.worked(before) if error is None else standing.failed(before, error, now, after=self.after)
-        if after != before:
-            tx.stand(self.sink, after)
-        if after.sequence == before.sequence:
+        after = standing.worked(before) if failure is None else standing.failed(before, failure, now, after=self.after)
+        return changed(tx, self.sink, self.audience, before, after, failure=failure, now=now)
+
+    def waited(self, tx: Transaction, state: SinkState, now: datetime) -> Told | None:
+        """What waiting for the next try has shown: who asks for an hour's patience is not tried before that."""
+        if state.reason is None or state.detail is None:
             return None
-        backlog = tx.backlog(self.sink, after.since or before.since or now)
-        event = standing.news(before, after, self.sink, error=error, backlog=backlog, now=now)
-        owed = self.audience.plan([event], now, tx.silences(now.timestamp()))
-        tx.tell(event, owed, now.timestamp())
-        return Told(frozenset(each.sink for each in owed if not each.silence), event.kind, event.id, summary(event))
+        return self.settled(tx, Failure(state.reason, state.detail), now)
+
+    def given_up(self, tx: Transaction, failure: Failure, now: datetime) -> Told | None:
+        """News was lost by waiting; if the sink works, it is only slow, and its dead letters speak for themselves."""
+        return None if tx.standing(self.sink).since is None else self.settled(tx, failure, now)
 
     def committed(self, told: Told | None, *, works: bool) -> None:
         """The transaction has been committed: say so, and wake whoever is owed."""
         self.troubled = not works
         if told is not None:
-            telemetry.event_told(told.kind, NOTIFIER.name, told.event, told.summary)
+            told.said()
             self.wake(told.sinks)
+
+
+def removed(tx: Transaction, sink: str, audience: Audience, now: datetime) -> Told | None:
+    """Nobody will tell this sink anything more: whoever heard that it fails hears that this is over."""
+    before = tx.standing(sink)
+    return changed(tx, sink, audience, before, standing.worked(before), failure=standing.REMOVED, now=now)
+
+
+def changed(
+    tx: Transaction, sink: str, audience: Audience, before: Standing, after: Standing, *, failure: Failure | None, now: datetime
+) -> Told | None:
+    """Write how a sink stands now, and the event in it, if there is one."""
+    if after != before:
+        tx.stand(sink, after)
+    if after.sequence == before.sequence:
+        return None
+    since = after.since or before.since or now
+    event = standing.news(before, after, sink, failure=failure, backlog=tx.backlog(sink, since, now), now=now)
+    silences, failing = tx.silences(now.timestamp()), tx.failing()
+    # Whoever heard that it fails, through a chain of that time or a route that is gone, must hear that it is over.
+    heard = frozenset[str]() if after.told else tx.hearers(identity.of_sink(sink, Kind.SINK_FAILING, since.isoformat()))
+    owed = audience.plan([event], now, silences, failing=failing, also=sorted(heard))
+    tx.tell(event, owed, now.timestamp())
+    if after.told:
+        # What it was to tell of others, and has not, is told by the next of the chain: nobody may be told by none.
+        onward = audience.plan(tx.unheard(sink), now, silences, failing=failing)
+        fresh = tuple(each for each in onward if each.sink not in tx.hearers(each.event.id))
+        tx.owe(fresh, now.timestamp())
+        owed = (*owed, *fresh)
+    return Told(frozenset(each.sink for each in owed if not each.silence), event.kind, event.id, summary(event))

@@ -1,7 +1,12 @@
 """The calendar work that forgets: what is told and old, what is too old to say anything of the future, what nobody serves."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 from notifier import telemetry
-from notifier.domain.errors import DeliveryReason
+from notifier.domain.plan import Audience
+from notifier.domain.standing import REMOVED
+from notifier.engine.fallback import Told, nothing, removed
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -17,11 +22,22 @@ LONG_PAST = 86400.0
 
 
 class Tidying:
-    """Deletes what is old, a little at a time. ``sinks``: the names of those that this replica serves."""
+    """Deletes what is old, a little at a time.
 
-    def __init__(self, store: Store, sinks: frozenset[str]) -> None:
+    Args:
+        store: Where from.
+        sinks: The names of those that this replica serves.
+        audience: Who hears that a sink that failed is gone.
+        wake: Called with the sinks that are owed news.
+    """
+
+    def __init__(
+        self, store: Store, sinks: frozenset[str], audience: Audience, wake: Callable[[frozenset[str]], None] = nothing
+    ) -> None:
         self._store = store
         self._sinks = sinks
+        self._audience = audience
+        self._wake = wake
 
     async def tidy(self) -> None:
         """Delete what is old now. A store that fails is tidied the next time."""
@@ -41,11 +57,15 @@ class Tidying:
         Raises:
             StoreError: It could not be.
         """
-        now = self._store.now().timestamp()
-        await self._store.transact(lambda tx: _retire(tx, self._sinks | tx.served(now), now))
+        now = self._store.now()
+        for told in await self._store.transact(lambda tx: self._retire(tx, now)):
+            told.said()
+            self._wake(told.sinks)
 
-
-def _retire(tx: Transaction, names: frozenset[str], now: float) -> None:
-    for name in {sink for sink, _ in tx.counts()} - names:
-        while tx.expire(name, now + 1, now, reason=DeliveryReason.REMOVED, detail="the sink is no longer in the configuration"):
-            pass
+    def _retire(self, tx: Transaction, at: datetime) -> list[Told]:
+        now = at.timestamp()
+        names = self._sinks | tx.served(now)
+        for name in {sink for sink, _ in tx.counts()} - names:
+            while tx.expire(name, now + 1, now, reason=REMOVED.reason, detail=REMOVED.detail):
+                pass
+        return [told for name in sorted(tx.failing() - names) if (told := removed(tx, name, self._audience, at))]

@@ -115,7 +115,8 @@ class Lanes(Session):
 
     def _together(self, head: Any, late_before: float) -> list[Any]:
         """What the head of a lane is told with: what was tried together before, else what follows while it may be merged."""
-        if head.batch == head.id or (head.batch is None and not _merges(head, late_before)):
+        late = head.created_at < late_before
+        if head.batch == head.id or (head.batch is None and not _merges(head, late=late)):
             return [head]
         owed = schema.delivery
         rows = self._run(
@@ -129,7 +130,8 @@ class Lanes(Session):
             return [row for row in rows if row.batch == head.batch]
         together = [rows[0]]
         for row in rows[1:]:
-            if not _merges(together[-1], late_before):
+            # Where the first is late, so is the lane: what is newer waited behind it, and would go out as late one by one.
+            if not _merges(together[-1], late=late):
                 break
             together.append(row)
         return together
@@ -283,9 +285,9 @@ class Lanes(Session):
         self._run(update(table).where(table.c.id.in_(list(lanes))).values(next_at=due, retry_at=None))
 
 
-def _merges(row: Any, late_before: float) -> bool:
+def _merges(row: Any, *, late: bool) -> bool:
     """Whether what follows a delivery in its lane may take it along."""
-    return bool(row.merge == Merge.ALWAYS or (row.merge == Merge.WHEN_LATE and row.created_at < late_before))
+    return bool(row.merge == Merge.ALWAYS or (late and row.merge == Merge.WHEN_LATE))
 
 
 def _progress(receipt: Receipt | None) -> dict[str, Any]:

@@ -112,8 +112,7 @@ class Store:
             patience: Seconds to wait for a SQLite file that another process holds: a command that only asks lets go of it soon.
         """
         try:
-            database = make_url(self.url).database
-            self._engine = self._sqlite(database, patience) if self._sqlite_file else postgres.engine(self.url)
+            self._engine = self._sqlite(patience) if self._sqlite_file else postgres.engine(self.url)
             event.listen(self._engine, "connect", self._connected)
             if self._sqlite_file:
                 self._check(self._engine)
@@ -189,11 +188,12 @@ class Store:
     def _sqlite_file(self) -> bool:
         return self.url.startswith("sqlite:")
 
-    def _sqlite(self, path: str | None, patience: float) -> Engine:
+    def _sqlite(self, patience: float) -> Engine:
         import sqlite3  # noqa: PLC0415 - only where it is used
 
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed.")
+        path = make_url(self.url).database
         if path and path != ":memory:":
             self._take(Path(path), patience)
         engine = create_engine(

@@ -125,6 +125,7 @@ class SinkShape(Shape):
     detail: str | None
     waiting: int
     lost: int
+    merged: int
 
 
 class EventShape(Shape):

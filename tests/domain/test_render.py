@@ -109,15 +109,19 @@ def test_every_kind_has_its_words(kind: Kind, headline: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "lost", "said"),
+    ("waiting", "lost", "merged", "said"),
     [
-        (0, 0, ""),
-        (3, 0, " 3 message(s) waited and follow now; what is old is merged, task by task."),
-        (0, 2, " 2 were given up."),
+        (0, 0, 0, ""),
+        (3, 0, 0, " Messages that waited and follow now: 3."),
+        (
+            *(3, 0, 2),
+            " Messages that waited and follow now: 3. Of those, 2 are old and told along with newer ones, task by task.",
+        ),
+        (0, 2, 0, " 2 were given up."),
     ],
 )
-def test_a_sink_that_works_again_says_what_it_owes(waiting: int, lost: int, said: str) -> None:
-    facts = replace(SINK, reason=None, detail=None, waiting=waiting, lost=lost)
+def test_a_sink_that_works_again_says_what_it_owes(waiting: int, lost: int, merged: int, said: str) -> None:
+    facts = replace(SINK, reason=None, detail=None, waiting=waiting, lost=lost, merged=merged)
     it = event(Kind.SINK_RECOVERED, sink=facts)
     assert title(it) == "search-prod: sink team works again"
     assert summary(it) == f"Sink team works again, after 2 h.{said}"
@@ -213,6 +217,12 @@ def test_old_news_is_said_to_be_old(age: timedelta, late_by: timedelta | None) -
     assert render(it, delivery_id="d", attempt=1, may_repeat=False, skipped=0, now=NOW + age).late_by == late_by
 
 
+def test_news_that_takes_older_news_along_is_as_late_as_those() -> None:
+    new, old = (event(Kind.NODE_STARTED, observed_at=NOW - timedelta(hours=hours)) for hours in (0, 9))
+    message = render(new, earlier=(old,), delivery_id="d", attempt=1, may_repeat=False, skipped=0, now=NOW)
+    assert message.late_by == timedelta(hours=9)
+
+
 SHAPE = {
     "": [
         *("id", "kind", "severity", "sequence", "time", "observed", "observed_at", "catch_up", "summary"),
@@ -228,7 +238,7 @@ SHAPE = {
     "eta": ["earliest", "latest", "basis"],
     "outage": ["since", "reason", "detail"],
     "timing": ["since", "lasted", "unseen", "usual", "basis", "until", "share", "fits"],
-    "sink": ["name", "since", "reason", "detail", "waiting", "lost"],
+    "sink": ["name", "since", "reason", "detail", "waiting", "lost", "merged"],
 }
 """The contract of the webhook's ``data``: fields may be added here, none may go."""
 

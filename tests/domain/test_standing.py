@@ -11,12 +11,13 @@ from notifier.domain.model import NOTIFIER, Event, Kind
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route, SeverityRange
 from notifier.domain.samples import sample
-from notifier.domain.standing import Backlog, Standing, failed, news, worked
+from notifier.domain.standing import REMOVED, Backlog, Failure, Standing, failed, news, worked
+from notifier.domain.words import Words
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AFTER = 600.0
-DOWN = DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "HTTP 503")
-REFUSED = DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, "HTTP 401", scope=Scope.SINK)
+DOWN = Failure.of(DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "HTTP 503"), lost=False)
+REFUSED = Failure.of(DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, "HTTP 401", scope=Scope.SINK), lost=False)
 
 
 def later(seconds: float) -> datetime:
@@ -34,8 +35,41 @@ def test_a_sink_that_fails_for_a_while_is_not_news_and_then_it_is_once() -> None
 
 @pytest.mark.parametrize("reason", [DeliveryReason.REFUSED, DeliveryReason.GONE, DeliveryReason.MISSING])
 def test_a_sink_that_refuses_us_or_is_gone_is_news_at_once(reason: DeliveryReason) -> None:
-    error = DeliveryError(Outcome.REJECTED, reason, "no", scope=Scope.SINK)
-    assert failed(Standing(), error, NOON, after=AFTER) == Standing(NOON, told=True, sequence=1)
+    failure = Failure.of(DeliveryError(Outcome.REJECTED, reason, "no", scope=Scope.SINK), lost=False)
+    assert failed(Standing(), failure, NOON, after=AFTER) == Standing(NOON, told=True, sequence=1)
+
+
+def test_news_that_is_lost_is_news_at_once() -> None:
+    failure = Failure.of(DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "HTTP 503"), lost=True)
+    assert failed(Standing(NOON), failure, later(1), after=AFTER) == Standing(NOON, told=True, sequence=1)
+
+
+def test_one_message_that_is_refused_is_no_news_of_its_sink_and_nothing_but_refusals_for_long_are() -> None:
+    failure = Failure.of(DeliveryError(Outcome.REJECTED, DeliveryReason.INVALID, "HTTP 400"), lost=False)
+    standing = failed(Standing(), failure, NOON, after=AFTER)
+    assert standing == Standing(NOON)
+    assert worked(standing) == Standing()
+    assert failed(standing, failure, later(600), after=AFTER) == Standing(NOON, told=True, sequence=1)
+
+
+def test_what_was_told_of_a_sink_that_is_gone_is_over() -> None:
+    told = Standing(NOON, told=True, sequence=1)
+    over = news(told, worked(told), "team", failure=REMOVED, backlog=Backlog(0, 3), now=later(800))
+    assert (over.kind, over.sequence) == (Kind.SINK_RECOVERED, 2)
+    assert Words().title(over) == "notifier: sink team was removed"
+    assert "no longer in the configuration; it had been failing since" in Words().summary(over)
+    assert Words().summary(over).endswith(" 3 were given up.")
+
+
+def test_the_next_of_the_chain_hears_of_a_sink_whose_fallback_fails() -> None:
+    event = news(Standing(), Standing(NOON, told=True, sequence=1), "a", failure=DOWN, backlog=Backlog(0, 0), now=NOON)
+    audience = Audience([], fallbacks={"a": "b", "b": "c", "c": "d"})
+    assert audience.sinks(event) == ("b",)
+    assert audience.sinks(event, {"b"}) == ("b", "c")
+    assert audience.sinks(event, {"b", "c"}) == ("b", "c", "d")
+    assert audience.sinks(event, {"c"}) == ("b",)
+    assert Audience([], fallbacks={"a": "b", "b": "a"}).sinks(event, {"a", "b"}) == ("b",)
+    assert [each.sink for each in audience.plan([event], NOON, also=["z", "b"])] == ["b", "z"]
 
 
 def test_a_short_failure_leaves_no_trace_and_a_told_one_is_told_to_be_over() -> None:
@@ -45,13 +79,13 @@ def test_a_short_failure_leaves_no_trace_and_a_told_one_is_told_to_be_over() -> 
 
 def test_the_news_say_what_was_known_and_have_the_same_id_whoever_tells_them() -> None:
     told = failed(Standing(NOON), REFUSED, later(700), after=AFTER)
-    event = news(Standing(NOON), told, "team", error=REFUSED, backlog=Backlog(7, 1), now=later(700))
-    again = news(Standing(NOON), told, "team", error=DOWN, backlog=Backlog(8, 1), now=later(701))
+    event = news(Standing(NOON), told, "team", failure=REFUSED, backlog=Backlog(7, 1), now=later(700))
+    again = news(Standing(NOON), told, "team", failure=DOWN, backlog=Backlog(8, 1), now=later(701))
     assert (event.kind, event.sequence, event.cluster, event.thread) == (Kind.SINK_FAILING, 1, NOTIFIER, "sinks/team")
     assert event.sink is not None
     assert (event.sink.since, event.sink.reason, event.sink.waiting, event.sink.lost) == (NOON, "refused", 7, 1)
     assert event.id == again.id
-    over = news(told, worked(told), "team", error=None, backlog=Backlog(0, 0), now=later(800))
+    over = news(told, worked(told), "team", failure=None, backlog=Backlog(0, 0), now=later(800))
     assert (over.kind, over.sequence) == (Kind.SINK_RECOVERED, 2)
     assert over.sink is not None
     assert (over.sink.since, over.sink.reason) == (NOON, None)
@@ -63,14 +97,14 @@ tries = st.lists(st.tuples(st.floats(0.1, 400), st.sampled_from([DOWN, REFUSED, 
 
 @settings(max_examples=200, deadline=None)
 @given(tries)
-def test_failing_and_recovered_take_turns_without_a_gap(story: list[tuple[float, DeliveryError | None]]) -> None:
+def test_failing_and_recovered_take_turns_without_a_gap(story: list[tuple[float, Failure | None]]) -> None:
     standing, now, events = Standing(), NOON, list[Event]()
-    for wait, error in story:
+    for wait, failure in story:
         now += timedelta(seconds=wait)
         before = standing
-        standing = worked(before) if error is None else failed(before, error, now, after=AFTER)
+        standing = worked(before) if failure is None else failed(before, failure, now, after=AFTER)
         if standing.sequence != before.sequence:
-            events.append(news(before, standing, "team", error=error, backlog=Backlog(0, 0), now=now))
+            events.append(news(before, standing, "team", failure=failure, backlog=Backlog(0, 0), now=now))
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     turns = [Kind.SINK_FAILING, Kind.SINK_RECOVERED] * len(events)
     assert [event.kind for event in events] == turns[: len(events)]

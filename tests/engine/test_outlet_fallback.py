@@ -1,24 +1,30 @@
 """A sink that fails is told of through another, once, and again when it works."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from engine_scripts import QUICK, Sink, eventually, fails, serving, settled, tell
 
 from notifier.domain.errors import DeliveryReason, Outcome, Scope
+from notifier.domain.holding import Holding
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Kind
 from notifier.domain.plan import Audience
+from notifier.domain.retry import Policy
 from notifier.domain.routing import Matcher, Route
-from notifier.domain.standing import Standing
+from notifier.domain.standing import Backlog, Standing
+from notifier.engine import dispatcher
 from notifier.engine.dispatcher import Outlet
 from notifier.engine.fallback import Fallback
 from notifier.engine.sending import OutletSettings
+from notifier.engine.tidying import Tidying
 from notifier.store.errors import StoreError
 from notifier.store.rows import SinkState, State
 from notifier.store.standings import Standings
 from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 
 AUDIENCE = Audience([Route(Matcher(), ("team",))], fallbacks={"team": "mail", "mail": "pager"})
 
@@ -42,13 +48,19 @@ def refuses_until(opened: list[bool], **how: object) -> Sink:
     return Sink(script)
 
 
+def names(sink: Sink, kind: Kind) -> set[str]:
+    """The sinks of which this one was told so."""
+    return {message.event.sink.name for message in sink.heard if message.event.kind is kind and message.event.sink is not None}
+
+
 REFUSED = {"outcome": Outcome.REJECTED, "reason": DeliveryReason.REFUSED, "scope": Scope.SINK}
 
 
 async def unpause(store: Store, outlet: Outlet) -> None:
     """As after `deliveries retry`: the sink is met as if its settings had changed."""
-    await store.transact(lambda tx: tx.mark("team", SinkState(), recovered=True))
-    await store.transact(lambda tx: tx.hasten("team", 0.0))
+    name = outlet.settings.name
+    await store.transact(lambda tx: tx.mark(name, SinkState(), recovered=True))
+    await store.transact(lambda tx: tx.hasten(name, 0.0))
     outlet.state = SinkState()
     outlet.wake()
 
@@ -96,19 +108,103 @@ async def test_what_fails_only_for_a_moment_is_not_told_and_what_lasts_is(store:
     assert [message.event.kind for message in mail.heard] == [Kind.SINK_FAILING, Kind.SINK_RECOVERED]
 
 
-async def test_a_fallback_that_fails_is_told_of_through_its_own_and_nothing_goes_round(store: Store) -> None:
+@pytest.mark.parametrize("first", ["team", "mail"], ids=["the sink fails first", "its fallback fails first"])
+async def test_where_a_fallback_fails_the_next_is_told_of_both_and_nothing_goes_round(store: Store, first: str) -> None:
+    opened: list[bool] = []
     pager = Sink()
+    sinks = {name: watched(store, refuses_until(opened, **REFUSED), name) for name in ("team", "mail")}
+    await store.transact(tell("search", "team", "mail"))
+    async with serving(sinks.pop(first), watched(store, pager, "pager")):
+        await eventually(lambda: len(pager.heard) == (first == "mail"))
+        (second,) = sinks.values()
+        async with serving(second):
+            await eventually(lambda: names(pager, Kind.SINK_FAILING) == {"team", "mail"})
+            assert len(await store.transact(lambda tx: tx.events(kind="sink.*"))) == 2
+            opened.append(True)
+            await unpause(store, second)
+            await eventually(lambda: second.settings.name in names(pager, Kind.SINK_RECOVERED))
+    assert len(pager.heard) == 3
+
+
+async def test_whoever_heard_that_it_fails_hears_that_it_works_though_its_fallback_is_another_now(store: Store) -> None:
+    opened: list[bool] = []
+    mail, pager = Sink(), Sink()
     await store.transact(tell("search"))
-    async with serving(
-        watched(store, Sink(lambda _: fails(**REFUSED)), "team"),  # type: ignore[arg-type]  # a test's own
-        watched(store, Sink(lambda _: fails(**REFUSED)), "mail"),  # type: ignore[arg-type]  # likewise
-        watched(store, pager, "pager"),
-    ):
-        await eventually(lambda: len(pager.heard) == 1)
-    (heard,) = pager.heard
+    async with serving(watched(store, refuses_until(opened, **REFUSED), "team"), watched(store, mail, "mail")):
+        await eventually(lambda: names(mail, Kind.SINK_FAILING) == {"team"})
+    opened.append(True)
+    team = watched(store, refuses_until(opened), "team")
+    assert team.fallback is not None
+    team.fallback.audience = replace(AUDIENCE, fallbacks={"team": "pager"})
+    await unpause(store, team)
+    async with serving(team, watched(store, mail, "mail"), watched(store, pager, "pager")):
+        await eventually(lambda: names(mail, Kind.SINK_RECOVERED) == names(pager, Kind.SINK_RECOVERED) == {"team"})
+
+
+async def test_a_sink_that_is_gone_fails_no_more(store: Store) -> None:
+    mail = Sink()
+    await store.transact(tell("search"))
+    async with serving(watched(store, Sink(lambda _: fails(**REFUSED)), "team"), watched(store, mail, "mail")):  # type: ignore[arg-type]  # a test's own
+        await eventually(lambda: len(mail.heard) == 1)
+    woken: list[frozenset[str]] = []
+    tidying = Tidying(store, frozenset({"mail"}), Audience(()), woken.append)
+    async with serving(watched(store, mail, "mail")):
+        await tidying.retire()
+        await eventually(lambda: len(mail.heard) == 2)
+        await tidying.retire()
+    assert woken == [frozenset({"mail"})]
+    over = mail.heard[1].event
+    assert over.sink is not None
+    assert (over.kind, over.sink.reason, over.sink.lost) == (Kind.SINK_RECOVERED, "removed", 4)
+    assert await store.transact(lambda tx: tx.standing("team")) == Standing(sequence=2)
+
+
+@pytest.mark.parametrize("scope", Scope)
+async def test_a_sink_that_asks_for_long_patience_is_told_of_when_it_has_failed_for_long(
+    store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when it is tried again."""
+    monkeypatch.setattr(dispatcher, "SWEEP", 0.1)
+    mail, asks = Sink(), fails(reason=DeliveryReason.THROTTLED, retry_after=3000.0, scope=scope)
+    team = watched(store, Sink(lambda _: asks), "team", after=0.3)
+    await store.transact(tell("search"))
+    async with serving(team, watched(store, mail, "mail")):
+        await eventually(lambda: names(mail, Kind.SINK_FAILING) == {"team"})
+    (heard,) = mail.heard
     assert heard.event.sink is not None
-    assert heard.event.sink.name == "mail"
-    assert len(await store.transact(lambda tx: tx.events(kind="sink.*"))) == 2
+    assert (heard.event.sink.reason, heard.event.sink.detail) == ("throttled", "as the script says")
+
+
+async def test_that_news_was_given_up_is_told_however_long_a_sink_may_fail(store: Store) -> None:
+    mail = Sink()
+    settings = OutletSettings("team", timeout=2.0, policy=Policy(first_retry=0.05, max_retry=0.05, give_up_after=0.1))
+    team = Outlet(settings, Sink(lambda _: fails()), store, "tester", fallback=Fallback("team", AUDIENCE))
+    team._next_sweep = float("inf")  # It is a try that shows it.
+    await store.transact(tell("search"))
+    async with serving(team, watched(store, mail, "mail")):
+        await eventually(lambda: names(mail, Kind.SINK_FAILING) == {"team"})
+
+
+@pytest.mark.parametrize("fails_now", [True, False], ids=["while it fails", "while it is only slow"])
+async def test_that_news_waited_too_long_is_told_if_the_sink_fails(store: Store, *, fails_now: bool) -> None:
+    mail = Sink()
+    team = watched(store, Sink(), "team")
+    await store.transact(tell("search"))
+    old = datetime.now(UTC) - timedelta(days=3)
+
+    def age(tx: Transaction) -> None:
+        tx.enrol("team", "", old.timestamp())
+        tx.stand("team", Standing(old if fails_now else None))
+        later = (old + timedelta(days=9)).timestamp()
+        told = team._swept(tx, later)
+        assert (told is not None) is fails_now
+
+    await store.transact(age)
+    async with serving(watched(store, mail, "mail")):
+        events = await store.transact(lambda tx: tx.events(kind="sink.*"))
+        await eventually(lambda: len(mail.heard) == len(events))
+    assert len(events) == fails_now
+    assert {row.state for row in await store.transact(lambda tx: tx.deliveries(sink="team"))} == {State.DEAD}
 
 
 async def test_two_replicas_see_it_and_it_is_told_once(store: Store) -> None:
@@ -131,6 +227,19 @@ async def test_a_message_that_is_refused_says_nothing_of_its_sink(store: Store) 
     assert await store.transact(lambda tx: tx.events(kind="sink.*")) == []
 
 
+async def test_a_sink_that_refuses_every_message_for_long_is_told_of_and_works_only_once_one_arrives(store: Store) -> None:
+    mail = Sink()
+    team = Sink(lambda _: fails(Outcome.REJECTED, DeliveryReason.INVALID) if len(team.heard) <= 4 else Receipt({}))
+    await store.transact(tell("search"))
+    async with serving(watched(store, team, "team", after=0.001), watched(store, mail, "mail")):
+        await eventually(settled(store, State.DEAD))
+        await eventually(lambda: [message.event.kind for message in mail.heard] == [Kind.SINK_FAILING])
+        await store.transact(tell("logs"))
+        await eventually(lambda: [message.event.kind for message in mail.heard] == [Kind.SINK_FAILING, Kind.SINK_RECOVERED])
+    assert mail.heard[1].event.sink is not None
+    assert mail.heard[1].event.sink.lost == 4
+
+
 async def test_it_is_written_with_the_try_that_showed_it_or_not_at_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     team = watched(store, Sink(lambda _: fails(**REFUSED)), "team")  # type: ignore[arg-type]  # a test's own
     await store.transact(tell("search"))
@@ -149,5 +258,16 @@ async def test_what_was_given_up_meanwhile_is_counted(store: Store) -> None:
     await store.transact(tell("search"))
     now = datetime.now(UTC)
     await store.transact(lambda tx: tx.expire("team", now.timestamp() + 1, now.timestamp(), reason="expired", detail="old"))
-    backlog = await store.transact(lambda tx: tx.backlog("team", now))
-    assert (backlog.waiting, backlog.lost) == (0, 4)
+    backlog = await store.transact(lambda tx: tx.backlog("team", now, now))
+    assert (backlog.waiting, backlog.lost, backlog.merged) == (0, 4, 0)
+
+
+async def test_what_waits_and_is_old_enough_to_be_merged_is_counted(store: Store) -> None:
+    old = datetime.now(UTC) - timedelta(hours=1)
+    merging = Audience([Route(Matcher(), ("team",))], {"team": Holding(patience=lambda _: 0.0)})
+    events = await store.transact(tell("search", "hook"))
+    await store.transact(lambda tx: tx.owe(merging.plan(events, old), old.timestamp()))
+    now = datetime.now(UTC)
+    assert await store.transact(lambda tx: tx.backlog("team", now, now)) == Backlog(4, 0, 4)
+    assert await store.transact(lambda tx: tx.backlog("team", now, old)) == Backlog(4, 0, 0)
+    assert await store.transact(lambda tx: tx.backlog("hook", now, now + timedelta(days=1))) == Backlog(4, 0, 0)

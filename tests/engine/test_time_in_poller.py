@@ -208,11 +208,11 @@ async def test_what_is_too_old_is_forgotten_and_a_sick_store_is_tidied_later(sto
     await _deliver(store)
     long_ago, turn = datetime(2026, 3, 2, tzinfo=UTC).timestamp(), Turn("team", 60.0)
     await store.transact(lambda tx: tx.take_turn(turn, 0.0, long_ago))
-    await Tidying(store, frozenset()).tidy()
+    await Tidying(store, frozenset(), Audience(())).tidy()
     assert await store.transact(lambda tx: tx.events()) == []
     assert await store.transact(lambda tx: tx.take_turn(turn, 0.0, long_ago)) == 0
     store.sick = True
-    await Tidying(store, frozenset()).tidy()
+    await Tidying(store, frozenset(), Audience(())).tidy()
 
 
 async def _deliver(store: Store) -> None:

@@ -85,6 +85,18 @@ async def test_old_news_is_merged_only_once_it_is_old(store: Store) -> None:
     assert kinds(late) == ["node.completed", "node.started"]
 
 
+async def test_what_is_newer_goes_along_with_old_news_that_held_it_up(store: Store) -> None:
+    scene = Scene(holding=LENIENT)
+    await store.transact(scene.see([]))
+    await store.transact(scene.see([running()]))
+    await store.transact(scene.see([running("t1", "n1")], NOW + LATE))
+    await store.transact(scene.see([replace(running("t1", "n1"), status="FAILED")], NOW + LATE))
+    (first,) = await store.transact(claim(now=NOW + LATE))
+    await store.transact(arrived(first, NOW + LATE))
+    (late,) = await store.transact(claim(now=NOW + LATE + 1))
+    assert kinds(late) == ["node.started", "node.completed", "node.started", "node.failed"]
+
+
 async def test_what_may_have_arrived_is_repeated_as_it_was(store: Store) -> None:
     scene = Scene(holding=LENIENT)
     await store.transact(scene.see([], NOW))
