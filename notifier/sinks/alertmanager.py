@@ -192,7 +192,7 @@ class Sink:
             except DeliveryError as error:
                 wrong.append(f"{base.host}: {error.detail}")
                 continue
-            if answer.status != 200 or not answer.excerpt.startswith("{"):  # noqa: PLR2004 - HTTP's own number
+            if answer.status != 200 or not isinstance(answer.json, dict):  # noqa: PLR2004 - HTTP's own number
                 wrong.append(f"{base.host} does not answer as an Alertmanager does: {answer.words}")
         return wrong
 
@@ -220,8 +220,9 @@ class Sink:
 
     async def _post(self, alerts: Sequence[Alert]) -> None:
         answer = await self._request("POST", "/api/v2/alerts", json_line(alerts).encode(), everywhere=True)
-        if answer.excerpt:
-            # Alertmanager says nothing when it has taken them; what speaks is a proxy, or something else altogether.
+        if answer.body is None or answer.body.strip():
+            # Alertmanager says nothing when it has taken them; what speaks is a proxy, or something else altogether. What could
+            # not be read has spoken: a login page may be longer than what is read of it.
             raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
 
     async def _request(self, method: str, path: str, body: bytes, *, everywhere: bool = False) -> Answer:

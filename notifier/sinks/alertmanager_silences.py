@@ -111,10 +111,8 @@ class Silencer:
         if silence is not None:
             body["id"] = silence
         answer = await self._request("POST", "/api/v2/silences", json_line(body).encode())
-        try:
-            found = json.loads(answer.excerpt)["silenceID"]
-        except (ValueError, KeyError, TypeError):
-            found = None
+        said = answer.json
+        found = said.get("silenceID") if isinstance(said, dict) else None
         if not isinstance(found, str) or not re.fullmatch("[0-9a-fA-F-]{1,64}", found):
             raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
         return found

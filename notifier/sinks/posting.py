@@ -12,7 +12,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import quote
@@ -26,10 +26,10 @@ from notifier.domain.plain_text import one_line
 from notifier.outbound import BodyTooLarge, cause, read_capped, redirect_host, retry_after
 
 READ_AT_MOST = 16 * 1024
-"""Bytes of an answer, decompressed; one that is longer is not quoted at all."""
+"""Bytes of an answer, decompressed; one that is longer is neither parsed nor quoted."""
 
 READ_FOR = 1.0
-"""Seconds. The status has decided already; the body is only quoted, and its end frees the connection for the next message."""
+"""Seconds. The status has come already; the body's end frees the connection for the next message."""
 
 QUOTED = 200
 """Characters of an answer that an error repeats."""
@@ -48,21 +48,33 @@ class Answer:
 
     Attributes:
         status: The HTTP status.
-        excerpt: The beginning of the body, one harmless line without secrets; empty where it could not be read.
+        excerpt: The beginning of the body, one harmless line without secrets: to be shown, never to be parsed.
         retry_after: Seconds it asks us to wait, where it does.
         redirect: The host it points to, where it does.
+        body: All of the body, as it came: to be parsed, never to be shown. None where it was not read to its end, since it was
+            too long or too slow: what it says is then unknown, which is something else than that it says nothing.
     """
 
     status: int
     excerpt: str
     retry_after: float | None
     redirect: str | None
+    body: str | None = field(default=None, repr=False)
 
     @property
     def words(self) -> str:
         """The answer in one line for a person."""
         target = f", redirects to {self.redirect}" if self.redirect else ""
         return f"HTTP {self.status}{target}" + (f": {self.excerpt}" if self.excerpt else "")
+
+    @property
+    def json(self) -> object:
+        """The body as JSON; None where it was not read, or is none."""
+        try:
+            return json.loads(self.body or "")
+        # RecursionError: an answer of nothing but brackets.
+        except (ValueError, RecursionError):
+            return None
 
 
 _REJECTED: Mapping[int, tuple[DeliveryReason, Scope]] = {
@@ -117,11 +129,13 @@ async def post(
         async with session.request(
             method, url, data=payload, headers=headers, ssl=tls or True, allow_redirects=False
         ) as response:
+            answer = await _body(response)
             return Answer(
                 status=response.status,
-                excerpt=mask(await _beginning(response), QUOTED),
+                excerpt=mask(answer or "", QUOTED),
                 retry_after=retry_after(response.headers, datetime.now(UTC)),
                 redirect=mask(redirect_host(response) or "", QUOTED) or None,
+                body=answer,
             )
     # OSError and ValueError: a host name that no resolver can be asked for leaves aiohttp as what it is.
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -169,12 +183,12 @@ class _Body(aiohttp.BytesPayload):
         await super().write_with_length(writer, content_length)
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> str:
+async def _body(response: aiohttp.ClientResponse) -> str | None:
     try:
         async with asyncio.timeout(READ_FOR):
             return (await read_capped(response, READ_AT_MOST)).decode("utf-8", "replace")
     except (TimeoutError, aiohttp.ClientError, BodyTooLarge):
-        return ""
+        return None
 
 
 def _failure(error: Exception, words: str, *, begun: bool) -> DeliveryError:

@@ -21,6 +21,7 @@ from notifier.domain.message import Receipt
 from notifier.domain.model import Kind
 from notifier.domain.samples import NODES, sample
 from notifier.outbound import open_session
+from notifier.sinks import posting
 from notifier.sinks.alertmanager import LASTS, Settings, Sink
 from notifier.sinks.contract import KEEP, Checkable, Lasting, Surroundings
 
@@ -314,6 +315,26 @@ async def test_every_answer_has_a_meaning(status: int, body: str, outcome: Outco
     error = failure.value
     assert (error.outcome, error.reason, error.scope) == (outcome, reason, scope)
     assert receiver.posts[0].headers["Authorization"] == "Bearer canary-token"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_login_page_too_long_or_too_slow_to_be_read_is_no_yes(*, ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posting, "READ_FOR", 0.1)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        page = web.StreamResponse()
+        await page.prepare(request)
+        await page.write(b"<html>")
+        if ends:
+            await page.write(b"x" * posting.READ_AT_MOST)
+        else:
+            await asyncio.Event().wait()
+        return page
+
+    async with manager(answer) as (sink, _):
+        with pytest.raises(DeliveryError) as failure:
+            await told(sink, Kind.TASK_FAILED)
+    assert (failure.value.outcome, failure.value.reason) == (Outcome.UNCERTAIN, DeliveryReason.UNREADABLE)
 
 
 async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() -> None:
