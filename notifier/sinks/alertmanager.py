@@ -129,7 +129,7 @@ class Sink:
             self._headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
         self._mask = Mask([*secrets, *self._headers.get("Authorization", "").split()[1:]])
         self._tls: ssl.SSLContext | None = None
-        self._silencer = None if settings.silence_nodes is None else Silencer(settings.silence_nodes, self._request)
+        self._silencer = None if settings.silence_nodes is None else Silencer(settings.silence_nodes, self._request, surroundings)
 
     async def __aenter__(self) -> Self:
         if self._settings.ca_file is not None:

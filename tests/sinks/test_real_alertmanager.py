@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import NODES, sample
 from notifier.outbound import open_session
 from notifier.sinks.alertmanager import Settings, Sink
+from notifier.sinks.alertmanager_silences import LONGEST_NAME
+from notifier.sinks.conformance import HOSTILE
 from notifier.sinks.contract import Surroundings
 
 PROGRAM = next(filter(None, map(shutil.which, ("prometheus-alertmanager", "alertmanager"))), None)
@@ -54,11 +58,13 @@ def alertmanager(folder: Path, port: int, url: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[tuple[Sink, Hook, int, aiohttp.ClientSession]]:
+async def world(
+    folder: Path, went_without: Callable[[str, str], None] = lambda _what, _why: None
+) -> AsyncIterator[tuple[Sink, Hook, int, aiohttp.ClientSession]]:
     async with hook() as receiver, open_session(total=5.0) as session:
         port = free_port()
         settings = Settings.model_validate({"url": f"http://127.0.0.1:{port}", "silence_nodes": {"label": "instance"}})
-        async with Sink(settings, Surroundings("alerts", session)) as sink:
+        async with Sink(settings, Surroundings("alerts", session, went_without=went_without)) as sink:
             with alertmanager(folder, port, receiver.url):
                 await ready(sink)
                 yield sink, receiver, port, session
@@ -93,6 +99,16 @@ async def until(receiver: Hook, wanted: tuple[str, str]) -> None:
         return wanted in heard(receiver)
 
     await eventually(told)
+
+
+async def until_another_second(began: str) -> None:
+    """Alertmanager takes a silence that begins in another second for another silence."""
+    second = datetime.fromisoformat(began).replace(microsecond=0)
+
+    async def over() -> bool:
+        return datetime.now(UTC) >= second + timedelta(seconds=1)
+
+    await eventually(over)
 
 
 async def told(sink: Sink, last: Receipt | None, *kinds: Kind) -> Receipt:
@@ -136,11 +152,12 @@ async def test_a_node_in_flight_is_silenced_by_its_label_and_heard_again_afterwa
             return found == {f"{NODES[0]}:9100": "suppressed", f"{NODES[1]}:9100": "active"}
 
         await eventually(silenced)
-        before = await asked(session, port, "silences")
+        (before,) = await asked(session, port, "silences")
+        await until_another_second(before["startsAt"])
         await sink.keep([last])
         (after,) = await asked(session, port, "silences")
-        assert after["id"] == before[0]["id"]
-        assert after["endsAt"] > before[0]["endsAt"]
+        assert after["endsAt"] > before["endsAt"]
+        assert after.items() >= {name: before[name] for name in ("id", "startsAt", "comment", "matchers", "status")}.items()
         last = await told(sink, last, Kind.TASK_SUCCEEDED)
         assert "silences" not in last.fields
         (lifted,) = await asked(session, port, "silences")
@@ -150,3 +167,29 @@ async def test_a_node_in_flight_is_silenced_by_its_label_and_heard_again_afterwa
         await told(
             sink, Receipt({"keep": "{}", "silences": '{"n": "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"}'}), Kind.TASK_SUCCEEDED
         )
+
+
+async def test_a_silence_that_a_person_has_ended_stays_ended(tmp_path: Path) -> None:
+    async with world(tmp_path) as (sink, _, port, session):
+        last = await told(sink, None, Kind.NODE_STARTED)
+        (silence,) = await asked(session, port, "silences")
+        async with session.delete(f"http://127.0.0.1:{port}/api/v2/silence/{silence['id']}") as answer:
+            assert answer.status == 200
+        await sink.keep([last])
+        (left,) = await asked(session, port, "silences")
+        assert left["status"]["state"] == "expired"
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+async def test_whatever_a_node_is_called_its_silence_is_taken_and_prolonged(name: str, tmp_path: Path) -> None:
+    without: list[str] = []
+    async with world(tmp_path, lambda what, why: without.append(f"{what}: {why}")) as (sink, _, port, session):
+        message = sample(Kind.NODE_STARTED, mark=None)
+        assert message.event.task is not None
+        task = replace(message.event.task, nodes=replace(message.event.task.nodes, in_flight=(name,)))
+        last = await sink.send(replace(message, event=replace(message.event, node=name, task=task)), None)
+        await sink.keep([last])
+        found = await asked(session, port, "silences")
+    assert without == []
+    # What is no name is not silenced.
+    assert len(found) == (0 < len(name) <= LONGEST_NAME)

@@ -1,8 +1,7 @@
-"""Alertmanager: alerts that fire while a condition lasts and end with it; nodes in flight are silenced."""
+"""Alertmanager: alerts that fire while a condition lasts and end with it."""
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,7 +18,7 @@ from sink_receivers import Hook, hook
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt
 from notifier.domain.model import Kind
-from notifier.domain.samples import NODES, sample
+from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks import posting
 from notifier.sinks.alertmanager import LASTS, Settings, Sink
@@ -43,25 +42,10 @@ ALERTS = {
         },
     },
 }
-SILENCE = {
-    "type": "object",
-    "required": ["matchers", "startsAt", "endsAt", "createdBy", "comment"],
-    "additionalProperties": False,
-    "properties": {
-        "id": {"type": "string"},
-        "matchers": {"type": "array", "minItems": 1, "items": {"required": ["name", "value", "isRegex"]}},
-        "startsAt": TIME,
-        "endsAt": TIME,
-        "createdBy": {"type": "string"},
-        "comment": {"type": "string"},
-    },
-}
 Answer = Callable[[web.Request], Any]
 
 
 async def accepts(request: web.Request) -> web.Response:
-    if request.path == "/api/v2/silences":
-        return web.json_response({"silenceID": "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"})
     return web.json_response({"cluster": {}}) if request.method == "GET" else web.Response()
 
 
@@ -84,13 +68,6 @@ def said(receiver: Hook) -> list[list[tuple[str, bool]]]:
         assert all(datetime.fromisoformat(alert["startsAt"]) <= datetime.fromisoformat(alert["endsAt"]) for alert in alerts)
         now = datetime.now(UTC)
         found.append([(alert["labels"]["alertname"], datetime.fromisoformat(alert["endsAt"]) > now) for alert in alerts])
-    return found
-
-
-def silences(receiver: Hook) -> list[Any]:
-    found = [json.loads(each.body) for each in receiver.posts if each.path == "/api/v2/silences"]
-    for body in found:
-        jsonschema.validate(body, SILENCE)
     return found
 
 
@@ -224,69 +201,6 @@ async def test_late_and_merged_news_say_so() -> None:
     assert notes["earlier"].startswith("Before this: 2026-03-01 05:01:00 UTC Node css-sample")
 
 
-async def test_the_nodes_in_flight_are_silenced_and_no_others() -> None:
-    async with manager(silence_nodes={"label": "instance", "also": {"job": "node"}}) as (sink, receiver):
-        last = await told(sink, Kind.NODE_STARTED)
-        await sink.keep([last])
-        await told(sink, Kind.NODE_COMPLETED, Kind.TASK_FAILED, last=last)
-    first, prolonged, second = silences(receiver)
-    assert [matcher["name"] for matcher in first["matchers"]] == ["instance", "job"]
-    pattern = first["matchers"][0]["value"]
-    assert re.fullmatch(pattern, NODES[0])
-    assert re.fullmatch(pattern, f"{NODES[0]}:9100")
-    assert not re.fullmatch(pattern, f"{NODES[0]}1")
-    assert "sample-cluster" in first["comment"]
-    assert prolonged["id"] == "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"
-    assert re.fullmatch(second["matchers"][0]["value"], NODES[1])
-    lifted = [each.path for each in receiver.posts if each.path.startswith("/api/v2/silence/")]
-    assert len(lifted) == 2  # the first node's when it was completed, the second's when the task failed
-
-
-async def test_a_silence_that_could_not_be_set_is_tried_again_and_alerts_are_not_held_back() -> None:
-    async def answer(request: web.Request) -> web.Response:
-        down = request.path == "/api/v2/silences" and len(receiver.posts) < 4
-        return web.Response(status=503) if down else await accepts(request)
-
-    message = sample(Kind.NODE_STARTED, mark=None)
-    async with manager(answer, silence_nodes={"label": "node"}) as (sink, receiver):
-        with pytest.raises(DeliveryError) as failed:
-            await sink.send(message, None)
-        assert failed.value.outcome is Outcome.RETRY
-        assert said(receiver) == [[("CssUpgradeNews", True)]]
-        receipt = await sink.send(replace(message, attempt=2, progress=failed.value.receipt), None)
-    assert json.loads(receipt.fields["silences"]) == {NODES[0]: "6ac7be92-58b9-43a7-a0a7-7f8d5b1b0000"}
-
-
-@pytest.mark.parametrize(
-    ("status", "words", "good"), [(404, "", True), (500, "silence already expired", True), (500, "down", False), (200, "", True)]
-)
-async def test_a_silence_that_is_gone_already_is_lifted(status: int, words: str, good: bool) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(status=status, text=words) if request.method == "DELETE" else await accepts(request)
-
-    async with manager(answer, silence_nodes={"label": "node"}) as (sink, _):
-        last = await told(sink, Kind.NODE_STARTED)
-        if good:
-            assert not {KEEP, "silences"} & (await told(sink, Kind.TASK_SUCCEEDED, last=last)).fields.keys()
-        else:
-            with pytest.raises(DeliveryError):
-                await told(sink, Kind.TASK_SUCCEEDED, last=last)
-
-
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"silenceID": 7}', '{"silenceID": "../../x"}'])
-async def test_an_answer_that_names_no_silence_proves_none(body: str) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(text=body if request.path == "/api/v2/silences" else "")
-
-    async with manager(answer, silence_nodes={"label": "node"}) as (sink, _):
-        with pytest.raises(DeliveryError) as failed:
-            await told(sink, Kind.NODE_STARTED)
-        assert failed.value.reason is DeliveryReason.UNREADABLE
-        strange = Receipt({KEEP: "{}", "silences": '{"n": "a-b", "../x": "../y"}'})
-        with pytest.raises(DeliveryError):
-            await sink.keep([strange, Receipt({"silences": "?"}), Receipt({"silences": "[]"})])
-
-
 @pytest.mark.parametrize(
     ("status", "body", "outcome", "reason", "scope"),
     [
@@ -355,12 +269,11 @@ async def test_of_several_one_that_accepts_is_enough_and_all_are_told() -> None:
         dead = f"http://127.0.0.1:{free_port()}"
         urls = [dead, receiver.url.removesuffix("/hook"), other.url.removesuffix("/hook")]
         async with open_session(total=2.0) as session:
-            settings = Settings.model_validate({"url": urls, "silence_nodes": {"label": "node"}})
+            settings = Settings.model_validate({"url": urls})
             async with Sink(settings, Surroundings("alerts", session)) as sink:
                 await told(sink, Kind.NODE_STARTED)
                 found = await sink.check()
     assert [len(said(each)) for each in (receiver, other)] == [1, 1]
-    assert [len(silences(each)) for each in (receiver, other)] == [1, 0]  # they tell each other of silences
     assert len(found) == 1
     assert found[0].startswith("127.0.0.1: ")
 
