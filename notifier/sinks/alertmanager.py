@@ -6,7 +6,8 @@ what lasts is posted again every minute (see `Lasting`). Labels are what an aler
 end finds its alert though the cluster has other labels by now.
 
 Guarantee: effectively once, since the same labels are the same alert. With several addresses, as a cluster of Alertmanagers wants
-it, one that accepts is enough. The API: github.com/prometheus/alertmanager, api/v2/openapi.yaml.
+it, one that accepts is enough. They do not tell each other of alerts: an end that one of them missed is posted again every
+minute, until all have taken it. The API: github.com/prometheus/alertmanager, api/v2/openapi.yaml.
 """
 
 import asyncio
@@ -44,6 +45,10 @@ NEWS = "CssUpgradeNews"
 HEARD = "heard"
 """The field of a receipt that remembers what was last said of each condition, so that nothing fires behind its end."""
 
+ENDED = "ended"
+"""The field of a receipt that holds the alerts that have ended, while one of several Alertmanagers may not know of it; and until
+when it would let them fire."""
+
 LASTS = timedelta(days=7)
 """For how long an alert fires after our last word about it, should we fall silent."""
 
@@ -53,7 +58,6 @@ VALUE = 200
 """Characters of a label's value."""
 
 ANNOTATION = 4000
-MOST_EARLIER = 10
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ADDRESS = re.compile(r"https?://[^\s?#@]+")
@@ -74,6 +78,7 @@ class Settings(SinkSettings):
         username: With ``password``, for basic authentication.
         token: A bearer token instead.
         ca_file: Certificates (PEM) to trust instead of the system's.
+        news: Whether there are alerts for what is no condition. It is read all the same for ends, and for nodes to silence.
         silence_nodes: Silence other alerts of a node while it is being worked on.
     """
 
@@ -87,6 +92,7 @@ class Settings(SinkSettings):
     password: SecretStr | None = None
     token: SecretStr | None = None
     ca_file: FilePath | None = None
+    news: bool = True
     silence_nodes: SilenceNodes | None = None
 
     @field_validator("url")
@@ -124,12 +130,15 @@ class Sink:
         secrets = [secret.get_secret_value() for secret in (settings.password, settings.token) if secret is not None]
         self._headers = {"Content-Type": "application/json"}
         if settings.username is not None and settings.password is not None:
-            self._headers["Authorization"] = _basic(settings.username, settings.password)
+            password = settings.password.get_secret_value()
+            self._headers["Authorization"] = encode_basic_auth(settings.username, password, encoding="utf-8")
         elif settings.token is not None:
             self._headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
         self._mask = Mask([*secrets, *self._headers.get("Authorization", "").split()[1:]])
         self._tls: ssl.SSLContext | None = None
-        self._silencer = None if settings.silence_nodes is None else Silencer(settings.silence_nodes, self._request, surroundings)
+        nodes = settings.silence_nodes
+        self._silencer = None if nodes is None else Silencer(nodes, self._request, surroundings)
+        self._known_everywhere: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> Self:
         if self._settings.ca_file is not None:
@@ -145,30 +154,34 @@ class Sink:
         Raises:
             DeliveryError: No Alertmanager has taken it, or a node could not be silenced. All of it may be told again.
         """
-        now = datetime.now(UTC)
+        now, event = self._surroundings.clock(), message.event
         # A test, a drill or a replay has labels of its own and touches no real alert.
-        firing = {} if message.mark else _firing(message.progress or last)
-        heard = Heard.read("" if message.mark else _field(message.progress or last, HEARD))
-        over = [firing.pop(condition) for condition in heard.ended(message.event) if condition in firing]
-        at = min(message.event.time, now)
-        alerts = [{**alert, "endsAt": iso(max(_moment(alert) or at, at))} for alert in over]
-        condition = heard.opened(message.event)
-        if condition is None or message.mark:
-            alerts.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
-        else:
+        before = None if message.mark else message.progress or last
+        firing, ended = _firing(before), _unheard(before, now)
+        heard = Heard.read(_field(before, HEARD))
+        at = min(event.time, now)
+        for over in heard.ended(event):
+            if alert := firing.pop(over, None):
+                ended[over] = {**alert, "endsAt": iso(max(_moment(alert, "startsAt") or at, at))}
+        condition = heard.opened(event)
+        fresh = []
+        if condition is not None and not message.mark:
             # What fires already keeps the labels that Alertmanager knows it by.
             alert = firing.get(condition) or self._alert(message, NAMES[condition], now, LASTS)
             firing[condition] = alert
-            alerts.append({**alert, "endsAt": iso(now + LASTS)})
-        await self._post(alerts)
-        remembered = {
-            KEEP: json_line(firing) if firing else "",
-            HEARD: heard.after(message.event).text if not message.mark else "",
-        }
-        fields = {name: text for name, text in remembered.items() if text}
+            ended.pop(condition, None)
+            fresh.append({**alert, "endsAt": iso(now + LASTS)})
+        elif self._settings.news or message.mark:
+            fresh.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
+        missed = await self._post([*ended.values(), *fresh])
+        if missed is not None:
+            self._surroundings.went_without("member", missed.detail)
+        after = "" if message.mark else heard.after(event).text
+        left = {name: {"until": iso(now + LASTS), "alert": alert} for name, alert in ended.items()} if missed is not None else {}
+        fields = _remembered(firing, left, after)
         if self._silencer is None or message.mark:
             return Receipt(fields)
-        return await self._silencer.follow(message, message.progress or last, fields)
+        return await self._silencer.follow(message, before, fields)
 
     async def keep(self, receipts: Sequence[Receipt]) -> None:
         """See `Lasting`.
@@ -176,10 +189,14 @@ class Sink:
         Raises:
             DeliveryError: No Alertmanager has taken it.
         """
-        ends = iso(datetime.now(UTC) + LASTS)
-        alerts = [{**alert, "endsAt": ends} for receipt in receipts for alert in _firing(receipt).values()]
-        if alerts:
-            await self._post(alerts)
+        now = self._surroundings.clock()
+        alerts = [{**alert, "endsAt": iso(now + LASTS)} for receipt in receipts for alert in _firing(receipt).values()]
+        ended = {json_line(alert): alert for receipt in receipts for alert in _unheard(receipt, now).values()}
+        alerts += [alert for text, alert in ended.items() if text not in self._known_everywhere]
+        # The receipt cannot be told that all have taken it; a notifier that is started again says it once more.
+        self._known_everywhere &= frozenset(ended)
+        if await self._post(alerts) is None:
+            self._known_everywhere = frozenset(ended)
         if self._silencer is not None:
             await self._silencer.keep(receipts)
 
@@ -204,7 +221,9 @@ class Sink:
         if name == NEWS or message.mark:
             labels |= {"kind": event.kind.value, "node": event.node or "", "event": event.id, "mark": message.mark or ""}
         labels |= {**self._settings.labels, "alertname": name}
-        annotations = {"summary": f"{mark}{message.title}", "description": message.summary, **self._remarks(message)}
+        annotations = {"summary": f"{mark}{message.title}", "description": message.summary}
+        if remarks := " ".join(self._surroundings.words.remarks(message)):
+            annotations["remarks"] = remarks
         return {
             "labels": {name: text for name, value in labels.items() if (text := one_line(value, VALUE).strip())},
             "annotations": {name: one_line(value, ANNOTATION) for name, value in annotations.items()},
@@ -213,38 +232,34 @@ class Sink:
             **({"generatorURL": self._surroundings.page} if self._surroundings.page else {}),
         }
 
-    def _remarks(self, message: Message) -> Mapping[str, str]:
-        words = self._surroundings.words
-        found = {"remarks": " ".join(words.remarks(message)), "earlier": " ".join(words.earlier(message, MOST_EARLIER))}
-        return {name: text for name, text in found.items() if text}
+    async def _post(self, alerts: Sequence[Alert]) -> DeliveryError | None:
+        """Tell all of them; the failure of one that has missed it, if one has.
 
-    async def _post(self, alerts: Sequence[Alert]) -> None:
-        answer = await self._request("POST", "/api/v2/alerts", json_line(alerts).encode(), everywhere=True)
-        if answer.body is None or answer.body.strip():
-            # Alertmanager says nothing when it has taken them; what speaks is a proxy, or something else altogether. What could
-            # not be read has spoken: a login page may be longer than what is read of it.
-            raise DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
+        Raises:
+            DeliveryError: None has taken it.
+        """
+        if not alerts:
+            return None
+        body = json_line(alerts).encode()
+        tries = await asyncio.gather(*(self._good(base, "POST", "/api/v2/alerts", body) for base in self._bases))
+        errors = [error for each in tries if (error := _not_taken(each)) is not None]
+        if len(errors) == len(tries):
+            raise _worst(errors)
+        return errors[0] if errors else None
 
-    async def _request(self, method: str, path: str, body: bytes, *, everywhere: bool = False) -> Answer:
-        """The first good answer of an Alertmanager; ``everywhere``: all of them are told.
+    async def _request(self, method: str, path: str, body: bytes) -> Answer:
+        """The first good answer of an Alertmanager; they tell each other of silences.
 
         Raises:
             DeliveryError: There is none.
         """
-        if everywhere:
-            tries = await asyncio.gather(*(self._good(base, method, path, body) for base in self._bases))
-        else:
-            tries = []
-            for base in self._bases:
-                tries.append(await self._good(base, method, path, body))
-                if isinstance(tries[-1], Answer):
-                    break
-        answers = [each for each in tries if isinstance(each, Answer)]
-        if answers:
-            return answers[0]
-        # Where one of them may have taken it, nobody may say that surely none has.
-        errors = [each for each in tries if isinstance(each, DeliveryError)]
-        raise next((error for error in errors if error.outcome is Outcome.UNCERTAIN), errors[0])
+        errors = []
+        for base in self._bases:
+            answer = await self._good(base, method, path, body)
+            if isinstance(answer, Answer):
+                return answer
+            errors.append(answer)
+        raise _worst(errors)
 
     async def _good(self, base: URL, method: str, path: str, body: bytes) -> Answer | DeliveryError:
         try:
@@ -282,24 +297,53 @@ def _field(receipt: Receipt | None, name: str) -> str:
     return receipt.fields.get(name, "") if receipt else ""
 
 
-def _firing(receipt: Receipt | None) -> dict[str, Alert]:
-    """What the receipt says is firing, by condition; nothing where it is not one of ours."""
+def _read(receipt: Receipt | None, name: str) -> dict[str, dict[str, Any]]:
+    """What a field of a receipt says, by condition; nothing where it is not one of ours."""
     try:
-        found = json.loads(_field(receipt, KEEP) or "{}")
+        found = json.loads(_field(receipt, name) or "{}")
     except ValueError:
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: alert for name, alert in found.items() if isinstance(alert, dict) and _moment(alert) is not None}
+    return {name: said for name, said in found.items() if isinstance(said, dict)} if isinstance(found, dict) else {}
 
 
-def _moment(alert: Alert) -> datetime | None:
+def _firing(receipt: Receipt | None) -> dict[str, Alert]:
+    return {name: alert for name, alert in _read(receipt, KEEP).items() if _moment(alert, "startsAt") is not None}
+
+
+def _unheard(receipt: Receipt | None, now: datetime) -> dict[str, Alert]:
+    """The alerts of whose end one of several Alertmanagers may not know, though it lets them fire still."""
+    found = {name: said for name, said in _read(receipt, ENDED).items() if (until := _moment(said, "until")) and now < until}
+    return {name: said["alert"] for name, said in found.items() if isinstance(said.get("alert"), dict)}
+
+
+def _remembered(firing: Mapping[str, Alert], ended: Mapping[str, Any], heard: str) -> dict[str, str]:
+    fields = {
+        KEEP: json_line(firing) if firing or ended else "",
+        ENDED: json_line(ended) if ended else "",
+        HEARD: heard,
+    }
+    return {name: text for name, text in fields.items() if text}
+
+
+def _moment(said: Mapping[str, Any], name: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(alert["startsAt"])
-    except (KeyError, TypeError, ValueError):
+        return datetime.fromisoformat(said[name]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
-def _basic(username: str, password: SecretStr) -> str:
+def _not_taken(answer: Answer | DeliveryError) -> DeliveryError | None:
+    """Alertmanager says nothing when it has taken alerts; what speaks is a proxy, or something else altogether.
 
-    return encode_basic_auth(username, password.get_secret_value(), encoding="utf-8")
+    What could not be read has spoken: a login page may be longer than what is read of it.
+    """
+    if isinstance(answer, DeliveryError):
+        return answer
+    if answer.body is None or answer.body.strip():
+        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
+    return None
+
+
+def _worst(errors: Sequence[DeliveryError]) -> DeliveryError:
+    """Where one of them may have taken it, nobody may say that surely none has."""
+    return next((error for error in errors if error.outcome is Outcome.UNCERTAIN), errors[0])

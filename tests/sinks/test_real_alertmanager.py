@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,6 +19,7 @@ from sink_receivers import Hook, hook
 
 from notifier.domain.message import Receipt
 from notifier.domain.model import Kind
+from notifier.domain.render import iso
 from notifier.domain.samples import NODES, sample
 from notifier.outbound import open_session
 from notifier.sinks.alertmanager import Settings, Sink
@@ -89,14 +91,19 @@ async def asked(session: aiohttp.ClientSession, port: int, path: str) -> Any:
         return await answer.json()
 
 
-def heard(receiver: Hook) -> list[tuple[str, str]]:
-    alerts = [alert for post in receiver.posts for alert in json.loads(post.body)["alerts"]]
+def named(receiver: Hook, name: str) -> int:
+    """How often a group was told of."""
+    return len([post for post in receiver.posts if json.loads(post.body)["groupLabels"]["alertname"] == name])
+
+
+def heard(receiver: Hook, behind: int = 0) -> list[tuple[str, str]]:
+    alerts = [alert for post in receiver.posts[behind:] for alert in json.loads(post.body)["alerts"]]
     return [(alert["labels"]["alertname"], alert["status"]) for alert in alerts]
 
 
-async def until(receiver: Hook, wanted: tuple[str, str]) -> None:
+async def until(receiver: Hook, wanted: tuple[str, str], behind: int = 0) -> None:
     async def told() -> bool:
-        return wanted in heard(receiver)
+        return wanted in heard(receiver, behind)
 
     await eventually(told)
 
@@ -193,3 +200,37 @@ async def test_whatever_a_node_is_called_its_silence_is_taken_and_prolonged(name
     assert without == []
     # What is no name is not silenced.
     assert len(found) == (0 < len(name) <= LONGEST_NAME)
+
+
+async def looked_up(session: aiohttp.ClientSession, port: int) -> float:
+    """How often it has looked up whether a group of alerts is to be told of."""
+    async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+        (line,) = re.findall(r"^alertmanager_nflog_queries_total (\S+)$", await answer.text(), re.MULTILINE)
+    return float(line)
+
+
+async def test_an_end_that_is_said_again_is_heard_once(tmp_path: Path) -> None:
+    """What one Alertmanager has missed is posted to all of them, again and again."""
+    async with world(tmp_path) as (sink, receiver, port, session):
+        last = await told(sink, None, Kind.TASK_FAILED)
+        await until(receiver, ("CssUpgradeFailed", "firing"))
+        (alert,) = json.loads(last.fields["keep"]).values()
+        last = await told(sink, last, Kind.TASK_SUCCEEDED)
+        await until(receiver, ("CssUpgradeFailed", "resolved"))
+        posts, now = named(receiver, "CssUpgradeFailed"), datetime.now(UTC)
+        for _ in range(3):
+            before = await looked_up(session, port)
+            now += timedelta(microseconds=1)  # Another end, since the sink says none again that all have taken.
+            ended = {"until": (now + timedelta(days=1)).isoformat(), "alert": {**alert, "endsAt": iso(now)}}
+            await sink.keep([Receipt({"keep": "{}", "ended": json.dumps({"failure": ended})})])
+
+            async def considered(before: float = before) -> bool:
+                return await looked_up(session, port) > before
+
+            await eventually(considered)
+        all_posts = len(receiver.posts)
+        # A group is told of in its order: the failure of another task comes behind whatever the ends have brought about.
+        failed = sample(Kind.TASK_FAILED, mark=None)
+        await sink.send(replace(failed, event=replace(failed.event, cluster=replace(failed.event.cluster, name="other"))), None)
+        await until(receiver, ("CssUpgradeFailed", "firing"), all_posts)
+        assert named(receiver, "CssUpgradeFailed") == posts + 1

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,8 +21,8 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks import posting
-from notifier.sinks.alertmanager import LASTS, Settings, Sink
-from notifier.sinks.contract import KEEP, Checkable, Lasting, Surroundings
+from notifier.sinks.alertmanager import ENDED, LASTS, Settings, Sink
+from notifier.sinks.contract import KEEP, Checkable, Lasting, Patient, Surroundings
 
 # github.com/prometheus/alertmanager, api/v2/openapi.yaml: postableAlerts, postableSilence. Times as Go's RFC 3339 wants them.
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
@@ -190,15 +190,25 @@ async def test_a_test_touches_no_real_alert_and_ends_by_itself() -> None:
     assert datetime.fromisoformat(marked["endsAt"]) < datetime.now(UTC) + timedelta(minutes=6)
 
 
-async def test_late_and_merged_news_say_so() -> None:
-    message = replace(
-        sample(Kind.NODE_COMPLETED, mark=None), late_by=timedelta(hours=2), earlier=(sample(Kind.NODE_STARTED).event,)
-    )
+async def test_late_news_say_so() -> None:
+    message = replace(sample(Kind.NODE_COMPLETED, mark=None), late_by=timedelta(hours=2))
     async with manager() as (sink, receiver):
         await sink.send(message, None)
     notes = json.loads(receiver.posts[0].body)[0]["annotations"]
     assert notes["remarks"] == "Told 2 h late."
-    assert notes["earlier"].startswith("Before this: 2026-03-01 05:01:00 UTC Node css-sample")
+
+
+async def test_nothing_is_told_along_with_another_since_each_may_end_an_alert() -> None:
+    async with manager() as (sink, _):
+        assert not isinstance(sink, Patient)
+
+
+async def test_without_news_only_conditions_are_alerts() -> None:
+    async with manager(news=False) as (sink, receiver):
+        await told(sink, Kind.TASK_STARTED, Kind.NODE_STARTED, Kind.TASK_FAILED, Kind.TASK_RETRIED, Kind.TASK_SUCCEEDED)
+        assert said(receiver) == [[("CssUpgradeFailed", True)], [("CssUpgradeFailed", False)]]
+        await sink.send(sample(Kind.TASK_SUCCEEDED), None)
+    assert said(receiver)[2:] == [[("CssUpgradeNews", True)]]  # a test is seen all the same
 
 
 @pytest.mark.parametrize(
@@ -264,6 +274,18 @@ async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() 
     assert failure.value.outcome is Outcome.UNCERTAIN
 
 
+@asynccontextmanager
+async def cluster(*answers: Answer) -> AsyncIterator[tuple[Sink, list[Hook], list[str]]]:
+    """A sink with several Alertmanagers, and what it went without."""
+    without: list[str] = []
+    async with AsyncExitStack() as stack:
+        members = [await stack.enter_async_context(hook(answer)) for answer in answers]
+        session = await stack.enter_async_context(open_session(total=2.0))
+        settings = Settings.model_validate({"url": [each.url.removesuffix("/hook") for each in members]})
+        around = Surroundings("alerts", session, went_without=lambda what, _: without.append(what))
+        yield await stack.enter_async_context(Sink(settings, around)), members, without
+
+
 async def test_of_several_one_that_accepts_is_enough_and_all_are_told() -> None:
     async with hook(accepts) as other, manager() as (_, receiver):
         dead = f"http://127.0.0.1:{free_port()}"
@@ -276,6 +298,62 @@ async def test_of_several_one_that_accepts_is_enough_and_all_are_told() -> None:
     assert [len(said(each)) for each in (receiver, other)] == [1, 1]
     assert len(found) == 1
     assert found[0].startswith("127.0.0.1: ")
+
+
+@pytest.mark.parametrize(("status", "text"), [(503, ""), (200, "<html>Sign in</html>")])
+@pytest.mark.parametrize("first", [True, False])
+async def test_an_end_that_one_of_them_missed_is_said_again_until_all_have_taken_it(
+    status: int, text: str, *, first: bool
+) -> None:
+    down = False
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=text) if down else await accepts(request)
+
+    async with cluster(*((answer, accepts) if first else (accepts, answer))) as (sink, members, without):
+        last = await told(sink, Kind.TASK_FAILED)
+        down = True
+        last = await told(sink, Kind.TASK_SUCCEEDED, last=last)
+        assert without == ["member"]
+        down = False
+        assert isinstance(sink, Lasting)
+        await sink.keep([last])
+        for member in members:
+            assert said(member)[-1] == [("CssUpgradeFailed", False)]
+            first_end, again = (json.loads(each.body)[0] for each in member.posts[-2:])
+            assert first_end == again
+        posts = [len(member.posts) for member in members]
+        await sink.keep([last])
+        assert [len(member.posts) for member in members] == posts
+        # The next message says it too, as another notifier may have the lane by now; then it need not be remembered.
+        last = await told(sink, Kind.TASK_RETRIED, last=last)
+        assert said(members[0])[-1] == [("CssUpgradeFailed", False), ("CssUpgradeNews", True)]
+        assert not {KEEP, ENDED} & last.fields.keys()
+
+
+async def test_an_end_is_not_said_behind_a_new_beginning_nor_for_ever() -> None:
+    down = False
+    now = datetime.now(UTC)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=503) if down else await accepts(request)
+
+    async with cluster(accepts, answer) as (sink, members, _):
+        last = await told(sink, Kind.TASK_STALLED)
+        down = True
+        ended = await told(sink, Kind.TASK_RESUMED, last=last)
+        stalled = sample(Kind.TASK_STALLED, mark=None)
+        again = await sink.send(replace(stalled, event=replace(stalled.event, sequence=99)), ended)
+        assert said(members[0])[-1] == [("CssUpgradeStalled", True)]
+        assert ENDED not in again.fields
+        await sink.keep([again])
+        assert said(members[0])[-1] == [("CssUpgradeStalled", True)]
+        posts = len(members[0].posts)
+        (found,) = json.loads(ended.fields[ENDED]).values()
+        assert datetime.fromisoformat(found["until"]) > now + LASTS - timedelta(seconds=1)
+        for change in ({"until": (now - timedelta(minutes=1)).isoformat()}, {"until": "?"}, {"until": None}, {"alert": None}):
+            await sink.keep([Receipt({KEEP: "{}", ENDED: json.dumps({"stall": {**found, **change}})})])
+        assert len(members[0].posts) == posts
 
 
 async def test_check_says_what_is_no_alertmanager() -> None:
