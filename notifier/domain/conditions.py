@@ -36,6 +36,11 @@ ENDS: Mapping[Kind, tuple[Condition, ...]] = {
 }
 
 
+def closes(kind: Kind) -> bool:
+    """Whether events of a kind end something and open nothing: whoever was told that it began is told this, silence or not."""
+    return kind in ENDS and kind not in OPENS
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What was last said of each condition, for a receipt to remember: the ``sequence`` of the event that opened or ended it.

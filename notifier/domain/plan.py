@@ -1,10 +1,11 @@
 """The plan of deliveries that follows from events: to whom, when, merged or not, or silenced."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifier.domain import identity
+from notifier.domain.conditions import closes
 from notifier.domain.holding import Hold, Holding
 from notifier.domain.model import Event
 from notifier.domain.routing import Route, sinks_of
@@ -84,6 +85,7 @@ class Audience:
         *,
         failing: Collection[str] = (),
         also: Iterable[str] = (),
+        alarmed: Callable[[Event], Collection[str]] = lambda _: (),
     ) -> tuple[Planned, ...]:
         """Every (event, sink) owed, in the order of the events.
 
@@ -93,11 +95,13 @@ class Audience:
             silences: What nobody hears of.
             failing: Sinks that are known to fail.
             also: Who hears of them besides.
+            alarmed: Who was told of something wrong that an event ends: they are told that it is over, silence or not.
         """
         planned, beside = [], tuple(also)
         for event in events:
             silence = silenced_by(event, silences, now)
+            waiting = alarmed(event) if silence is not None and closes(event.kind) else ()
             for sink in dict.fromkeys((*self.sinks(event, failing), *beside)):
                 hold = self.holdings.get(sink, AT_ONCE).hold(event, now)
-                planned.append(Planned(event, sink, hold, silence.words if silence else None))
+                planned.append(Planned(event, sink, hold, silence.words if silence is not None and sink not in waiting else None))
         return tuple(planned)

@@ -183,7 +183,7 @@ class Discovery:
         for member, tell in sorted(told, key=lambda each: each[0].cluster.key):
             before, version = tx.known(member.cluster)
             step = tell(before, member, now)
-            deliveries = self._audience.plan(step.events, now, silences)
+            deliveries = self._audience.plan(step.events, now, silences, alarmed=tx.alarmed)
             tx.save(member.cluster, (before, version), step.known, (step.events, deliveries), now.timestamp())
             events += step.events
             owed |= {planned.sink for planned in deliveries if not planned.silence}

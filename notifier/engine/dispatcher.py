@@ -24,7 +24,7 @@ from notifier.engine.pulse import Pulse
 from notifier.engine.record import record
 from notifier.engine.reports import Draw
 from notifier.engine.sending import LONGEST_SEND, OutletSettings, Sender
-from notifier.sinks.contract import Lasting, Paced, Sink
+from notifier.sinks.contract import Ending, Lasting, Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import Claim, SinkState, Turn
@@ -134,7 +134,7 @@ class Outlet:
             if not self.state.paused:
                 telemetry.sink_resumed(settings.name)
             return LOOK if self.state.paused else 0.0
-        if time.monotonic() >= self._next_keep and isinstance(self._sink, Lasting):
+        if time.monotonic() >= self._next_keep and isinstance(self._sink, Lasting | Ending):
             self._next_keep = time.monotonic() + KEEP_EVERY
             patience = min(settings.timeout, LONGEST_SEND * settings.lease)
             await keep(self._sink, settings.name, self._store, self._owner, lease=settings.lease, patience=patience)

@@ -101,7 +101,7 @@ def changed(
     silences, failing = tx.silences(now.timestamp()), tx.failing()
     # Whoever heard that it fails, through a chain of that time or a route that is gone, must hear that it is over.
     heard = frozenset[str]() if after.told else tx.hearers(identity.of_sink(sink, Kind.SINK_FAILING, since.isoformat()))
-    owed = audience.plan([event], now, silences, failing=failing, also=sorted(heard))
+    owed = audience.plan([event], now, silences, failing=failing, also=sorted(heard), alarmed=tx.alarmed)
     tx.tell(event, owed, now.timestamp())
     if after.told:
         # What it was to tell of others, and has not, is told by the next of the chain: nobody may be told by none.

@@ -1,32 +1,63 @@
-"""Has a sink say again what lasts, where the receiver would forget it otherwise."""
+"""Has a sink say again what lasts, where the receiver would forget it otherwise, and end what no message will end."""
 
 import asyncio
+from dataclasses import replace
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError
-from notifier.sinks.contract import KEEP, Lasting
+from notifier.domain.model import Kind
+from notifier.domain.reminders import lasts
+from notifier.engine.record import checked
+from notifier.sinks.contract import KEEP, Ending, Lasting
+from notifier.store.rows import Held
 from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 
 KEEP_EVERY = 60.0
-"""Seconds between two sayings."""
+"""Seconds between two looks."""
 
 
-async def keep(sink: Lasting, name: str, store: Store, owner: str, *, lease: float, patience: float) -> None:
-    """Let the sink say it within ``patience`` seconds, with the lanes held: nothing may end on the way what is said to last.
+async def keep(sink: Lasting | Ending, name: str, store: Store, owner: str, *, lease: float, patience: float) -> None:
+    """Let the sink do it within ``patience`` seconds, with the lanes held: nothing may end on the way what is said to last.
 
     Raises:
         StoreError: The lanes could not be had, or not be let go of; they are free when the lease is over.
     """
     now = store.now().timestamp()
-    held = await store.transact(lambda tx: tx.hold(name, owner, KEEP, lease=lease, now=now))
+
+    def hold(tx: Transaction) -> list[tuple[Held, bool]]:
+        return [(each, over(tx, each.lane)) for each in tx.hold(name, owner, KEEP, lease=lease, now=now)]
+
+    held = await store.transact(hold)
     if not held:
         return
+    after = {each.lane: each for each, _ in held}
     try:
         async with asyncio.timeout(patience):
-            await sink.keep([each.receipt for each in held])
+            if isinstance(sink, Ending):
+                for each in [each for each, is_over in held if is_over]:
+                    after[each.lane] = replace(each, receipt=checked(await sink.end(each.receipt)))
+            lasting = [each.receipt for each in after.values() if KEEP in each.receipt.fields]
+            if isinstance(sink, Lasting) and lasting:
+                await sink.keep(lasting)
     except (DeliveryError, TimeoutError) as error:
         telemetry.keep_failed(name, str(error) or "no answer in time")
     except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
         telemetry.sink_crashed(name, error)
     finally:
-        await store.transact(lambda tx: tx.let_go(held))
+        await store.transact(lambda tx: tx.let_go(list(after.values())))
+
+
+def over(tx: Transaction, lane: str) -> bool:
+    """Whether nothing that was opened in a lane lasts, as far as is known of its cluster.
+
+    That a sink failed is told to be over by an event, whatever happens.
+    """
+    opening = tx.opening(lane.partition("|")[2])
+    if not opening or opening[0].kind is Kind.SINK_FAILING:
+        return False
+    cluster = opening[0].cluster
+    if not tx.watches(cluster.key):
+        return True
+    known, _ = tx.known(cluster)
+    return not any(lasts(event, known) for event in opening)

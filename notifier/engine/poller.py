@@ -269,7 +269,10 @@ class Poller:
         timed = keep_time(before, step.known, [*events, *step.events], cluster, good, watch.limits, histories, now, rests)
         known, events = timed.known, list(timed.events)
         silences = tx.silences(now.timestamp()) if events else ()
-        deliveries = (*self._audience.plan(events, now, silences), *followed_up(tx, self._audience, events, now))
+        deliveries = (
+            *self._audience.plan(events, now, silences, alarmed=tx.alarmed),
+            *followed_up(tx, self._audience, events, now),
+        )
         if known is not before:
             known = replace(known, answers={**before.answers, **{action: rests[action] for action in fresh}})
             version = tx.save(cluster, (before, version), known, (events, deliveries), now.timestamp())

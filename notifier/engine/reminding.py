@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from notifier import telemetry
+from notifier.domain.conditions import closes
 from notifier.domain.known import Known
 from notifier.domain.model import Cluster, Event
 from notifier.domain.plan import AT_ONCE, Audience, Planned
@@ -80,7 +81,7 @@ def followed_up(tx: Transaction, audience: Audience, events: Sequence[Event], no
             continue
         reminded = {sink for sink, condition in tx.reminded(event.thread) if sink not in sinks_of(condition, audience.routes)}
         for sink in sorted(reminded - set(sinks_of(event, audience.routes))):
-            silence = silenced_by(event, tx.silences(now.timestamp()), now)
+            silence = None if closes(event.kind) else silenced_by(event, tx.silences(now.timestamp()), now)
             hold = audience.holdings.get(sink, AT_ONCE).hold(event, now)
             found.append(Planned(event, sink, hold, silence.words if silence else None))
     return found

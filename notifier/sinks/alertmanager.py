@@ -29,7 +29,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event
 from notifier.domain.plain_text import json_line, one_line
 from notifier.domain.render import iso
-from notifier.sinks.alertmanager_silences import SilenceNodes, Silencer
+from notifier.sinks.alertmanager_silences import Held, SilenceNodes, Silencer
 from notifier.sinks.contract import KEEP, SinkSettings, Surroundings
 from notifier.sinks.posting import Answer, Mask, failure, post
 
@@ -173,15 +173,20 @@ class Sink:
             fresh.append({**alert, "endsAt": iso(now + LASTS)})
         elif self._settings.news or message.mark:
             fresh.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
-        missed = await self._post([*ended.values(), *fresh])
-        if missed is not None:
-            self._surroundings.went_without("member", missed.detail)
+        left = await self._post_ends(ended, fresh, now)
         after = "" if message.mark else heard.after(event).text
-        left = {name: {"until": iso(now + LASTS), "alert": alert} for name, alert in ended.items()} if missed is not None else {}
         fields = _remembered(firing, left, after)
         if self._silencer is None or message.mark:
             return Receipt(fields)
         return await self._silencer.follow(message, before, fields)
+
+    async def _post_ends(self, ended: Mapping[str, Alert], fresh: Sequence[Alert], now: datetime) -> dict[str, Any]:
+        """Post both; of what has ended, what is to be said again since not every Alertmanager has heard it."""
+        missed = await self._post([*ended.values(), *fresh])
+        if missed is None:
+            return {}
+        self._surroundings.went_without("member", missed.detail)
+        return {name: {"until": iso(now + LASTS), "alert": alert} for name, alert in ended.items()}
 
     async def keep(self, receipts: Sequence[Receipt]) -> None:
         """See `Lasting`.
@@ -199,6 +204,17 @@ class Sink:
             self._known_everywhere = frozenset(ended)
         if self._silencer is not None:
             await self._silencer.keep(receipts)
+
+    async def end(self, receipt: Receipt) -> Receipt:
+        """See `Ending`. The silences are the review's, which knows what is in flight.
+
+        Raises:
+            DeliveryError: No Alertmanager has taken it.
+        """
+        now = self._surroundings.clock()
+        ended = {**_unheard(receipt, now), **{name: {**alert, "endsAt": iso(now)} for name, alert in _firing(receipt).items()}}
+        left = await self._post_ends(ended, [], now)
+        return Held.read(receipt).receipt(_remembered({}, left, _field(receipt, HEARD)))
 
     async def check(self) -> list[str]:
         """See `Checkable`: whether each Alertmanager answers."""

@@ -118,7 +118,7 @@ class Patient(Protocol):
 
 
 KEEP = "keep"
-"""The field of a receipt that a `Lasting` sink is given again and again, until a later receipt of the lane is without it."""
+"""The field of a receipt that is looked after, by a `Lasting` or an `Ending` sink, until a later receipt is without it."""
 
 
 @runtime_checkable
@@ -133,6 +133,21 @@ class Lasting(Protocol):
 
         Raises:
             DeliveryError: It could not be said; it is tried again in a minute.
+        """
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """What a sink offers besides if its receiver keeps open what nobody ends."""
+
+    async def end(self, receipt: Receipt) -> Receipt:
+        """End all that was opened in a lane; the receipt that the lane has from now on, without a field `KEEP` if all is done.
+
+        Called within a minute when nothing of it lasts any more and no message will come that says so: another task has begun
+        after one that had failed, or nobody watches the cluster any more. The lane is held meanwhile, as in `Lasting`.
+
+        Raises:
+            DeliveryError: It could not be done; it is tried again in a minute.
         """
 
 

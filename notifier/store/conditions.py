@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
+from notifier.domain.conditions import ENDS, OPENS
 from notifier.domain.model import Event
 from notifier.domain.plan import Planned
 from notifier.domain.reminders import CONDITIONS, Told
@@ -41,6 +42,22 @@ class Conditions(Knowledge, Lanes):
         if cluster is not None:
             query = query.where(table.c.cluster == cluster)
         return [(row.id, codec.event.validate_json(row.body)) for row in self._run(query)]
+
+    def opening(self, thread: str) -> list[Event]:
+        """What told, of a task, cluster or sink, that something is wrong that lasts."""
+        table = schema.event
+        wanted = (table.c.thread == thread, table.c.kind.in_([kind.value for kind in OPENS]))
+        bodies = self._run(select(table.c.body).where(*wanted).order_by(table.c.position)).scalars()
+        return [codec.event.validate_json(body) for body in bodies]
+
+    def alarmed(self, event: Event) -> frozenset[str]:
+        """The sinks that were told of something wrong which this event ends."""
+        conditions = ENDS.get(event.kind, ())
+        kinds = [kind.value for kind, condition in OPENS.items() if condition in conditions]
+        table, owed = schema.event, schema.delivery
+        query = select(owed.c.sink).join(table, table.c.id == owed.c.event)
+        query = query.where(table.c.thread == event.thread, table.c.kind.in_(kinds), owed.c.state != State.SILENCED.value)
+        return frozenset(self._run(query).scalars())
 
     def reminded(self, thread: str) -> list[tuple[str, Event]]:
         """The sinks that were reminded of a condition of a task or cluster, each with the event that tells of it."""

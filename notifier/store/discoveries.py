@@ -39,6 +39,11 @@ class Discoveries(Session):
             found.update(self._run(select(table.c.key).where(table.c.key.in_(part))).scalars())
         return frozenset(found)
 
+    def watches(self, key: str) -> bool:
+        """Whether a cluster, by its key, is watched."""
+        table = schema.cluster
+        return bool(self._run(select(table.c.watched).where(table.c.key == key)).scalar())
+
     def watch(self, watched: Mapping[str, bool]) -> None:
         """Note whether some clusters, by their keys, are watched from now on; unknown ones are passed over."""
         # In one order everywhere, so that two replicas cannot wait for each other.

@@ -252,10 +252,11 @@ class Lanes(Session):
         return [Held(lane.id, lane.epoch + 1, Receipt(codec.receipt.validate_json(lane.receipt))) for lane in lanes]
 
     def let_go(self, held: Sequence[Held]) -> None:
-        """End the leases of lanes that were held; one that somebody else has taken since is left to them."""
+        """End the leases of lanes that were held, with their receipts; one that somebody else has taken since is left to them."""
         table = schema.lane
         for each in held:
-            self._run(update(table).where(table.c.id == each.lane, table.c.epoch == each.epoch).values(lease_until=0.0))
+            changes = {"lease_until": 0.0, "receipt": codec.dump(codec.receipt, each.receipt.fields)}
+            self._run(update(table).where(table.c.id == each.lane, table.c.epoch == each.epoch).values(**changes))
 
     def hasten(self, sink: str, now: float) -> int:
         """Make every lane of a sink that waits after a failure due now, because the sink works again; how many."""

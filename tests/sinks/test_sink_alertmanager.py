@@ -22,7 +22,7 @@ from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks import posting
 from notifier.sinks.alertmanager import ENDED, LASTS, Settings, Sink
-from notifier.sinks.contract import KEEP, Checkable, Lasting, Patient, Surroundings
+from notifier.sinks.contract import KEEP, Checkable, Ending, Lasting, Patient, Surroundings
 
 # github.com/prometheus/alertmanager, api/v2/openapi.yaml: postableAlerts, postableSilence. Times as Go's RFC 3339 wants them.
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
@@ -140,6 +140,16 @@ async def test_an_end_finds_its_alert_though_the_cluster_has_other_labels_by_now
         assert KEEP not in receipt.fields
     first, second = (json.loads(each.body)[0]["labels"] for each in receiver.posts)
     assert first == second
+
+
+async def test_what_nobody_tells_the_end_of_is_ended_and_not_said_again() -> None:
+    async with manager() as (sink, receiver):
+        assert isinstance(sink, Ending)
+        after = await sink.end(await told(sink, Kind.TASK_FAILED))
+    assert said(receiver)[-1] == [("CssUpgradeFailed", False)]
+    first, second = (json.loads(each.body)[0]["labels"] for each in receiver.posts)
+    assert first == second
+    assert KEEP not in after.fields
 
 
 async def test_what_fires_is_said_again_until_it_has_ended() -> None:
