@@ -36,7 +36,8 @@ def tried(candidates: Sequence[tuple[Kind, str]]) -> list[str | None]:
     asked = json.dumps([[kind.value, text] for kind, text in candidates])
     try:
         run = subprocess.run(  # noqa: S603 - this very interpreter, with a module of ours
-            [sys.executable, "-m", "notifier.wording.trial", str(SECONDS)],
+            # -P: what lies in the working directory is no part of the program.
+            [sys.executable, "-P", "-m", "notifier.wording.trial", str(SECONDS)],
             input=asked,
             capture_output=True,
             text=True,

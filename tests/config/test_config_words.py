@@ -1,5 +1,6 @@
 """The words a configuration may give instead of ours: what is allowed, what is refused, what happens when one fails."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_template_that_gets_past_the_fence_is_cut_off_and_the_blame_is_its_own
         f"import notifier.wording.sandbox as s\nours = s.rendered\n"
         f"s.rendered = lambda t, d, w: {deed} if t.render(d).startswith('evil') else ours(t, d, w)\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(trial, "SECONDS", 1)
     verdicts = tried([(Kind.TASK_FAILED, "good"), (Kind.TASK_FAILED, "evil"), (Kind.TASK_FAILED, "after")])
     assert verdicts == [None, "takes too much time or memory", "was not tried, because of the one before"]
@@ -159,9 +160,18 @@ def test_a_template_that_gets_past_the_fence_is_cut_off_and_the_blame_is_its_own
 
 def test_a_process_that_hangs_without_working_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(60)\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(trial, "PATIENCE", 0.5)
     assert tried([(Kind.TASK_FAILED, "good")]) == ["could not be tried: the process for that did not start"]
+
+
+def test_nothing_that_lies_in_the_working_directory_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "resource.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
+    (tmp_path / "notifier").mkdir()
+    (tmp_path / "notifier" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert tried([(Kind.TASK_FAILED, "good")]) == [None]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_where_a_template_fails_our_own_words_are_said_counted_and_logged() -> None:
