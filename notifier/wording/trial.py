@@ -10,8 +10,10 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from notifier.domain.model import Event, Kind
 from notifier.domain.samples import sample
@@ -28,9 +30,18 @@ MEMORY = 256 * 1024 * 1024
 PATIENCE = 30.0
 """Seconds for all of it, on a machine that has other things to do."""
 
+_WORDS = Words()
+
 
 def tried(candidates: Sequence[tuple[Kind, str]]) -> list[str | None]:
     """What is wrong with each template, which is meant for a kind, in a few words; None where nothing is."""
+    # Forty sinks may share their words by an anchor, and all have these two seconds together.
+    distinct = list(dict.fromkeys(candidates))
+    verdicts = dict(zip(distinct, _tried(distinct), strict=True))
+    return [verdicts[candidate] for candidate in candidates]
+
+
+def _tried(candidates: Sequence[tuple[Kind, str]]) -> list[str | None]:
     if not candidates:
         return []
     asked = json.dumps([[kind.value, text] for kind, text in candidates])
@@ -74,18 +85,24 @@ def _say(number: int, what: str | None) -> None:
 
 def verdict(kind: Kind, text: str) -> str | None:
     """What is wrong with a template of a kind; None if it can be filled in, also where little is known."""
-    words = Words()
-    event = sample(kind).event
+    full, bare = _data(kind)
     try:
         template = compiled(text)
-        rendered(template, data_of(event, words), words)
+        rendered(template, full, _WORDS)
     except Refused as error:
         return str(error)
     try:
-        rendered(template, data_of(_bare(event), words), words)
+        rendered(template, bare, _WORDS)
     except Refused as error:
         return f"fails where the API says little: {error}; ask first, as in {{% if eta %}}…{{% endif %}}"
     return None
+
+
+@cache  # To make a sample takes longer than to try a template on it.
+def _data(kind: Kind) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What a template of a kind is given where much is known, and where little is."""
+    event = sample(kind).event
+    return data_of(event, _WORDS), data_of(_bare(event), _WORDS)
 
 
 def _bare(event: Event) -> Event:

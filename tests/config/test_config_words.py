@@ -141,6 +141,20 @@ def test_templates_are_tried_in_another_process_which_says_what_is_wrong_with_ea
     assert verdicts == [None, "'nope' is undefined", None]
 
 
+def test_words_that_many_sinks_share_are_tried_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib\nimport notifier.wording.sandbox as s\nours = s.compiled\n"
+        "def counted(text):\n    with open(pathlib.Path(__file__).with_name('tried'), 'a') as log: log.write(text + '\\n')\n"
+        "    return ours(text)\ns.compiled = counted\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    words = [(kind, text) for kind in (Kind.TASK_FAILED, Kind.NODE_STARTED) for text in ("{{ node }}", "{{ nope }}", "good")]
+    verdicts = tried(words * 40)
+    assert verdicts == verdicts[:6] * 40
+    assert [verdict is None for verdict in verdicts[:6]] == [False, False, True, True, False, True]
+    assert (tmp_path / "tried").read_text().split("\n") == [*(text for _, text in words), ""]
+
+
 @pytest.mark.parametrize(
     "deed", ["bytearray(10**10)", "bytearray(10**9).decode()", "exec('while True: pass')", "__import__('os')._exit(9)"]
 )
