@@ -10,7 +10,8 @@ from notifier.config import SinkEntry
 from notifier.domain.model import Event, Kind
 from notifier.domain.words import Slot, Words
 from notifier.wording.data import data_of
-from notifier.wording.sandbox import Refused, compiled, rendered
+from notifier.wording.sandbox import compiled, rendered
+from notifier.wording.syntax import Refused
 
 Said = Mapping[Kind, Mapping[Slot, str]]
 """Templates, by kind and by what they stand for."""

@@ -1,24 +1,22 @@
 """The little language of templates, and the fence around it.
 
 A template may name what an event says, choose between texts, and use a few filters. It may not loop, calculate, call or reach any
-Python object: data are plain JSON, names are looked up in mappings only, and every part of the syntax that is not listed here is
-refused. So what a template costs grows with its length and no faster. Jinja's own sandbox stands behind that, for what we have
-overlooked; by itself it does not stop ``'a' * 10**8``.
+Python object: data are plain JSON, names are looked up in mappings only, and of syntax there is what ``syntax`` lists. So what
+a template costs, to compile and to fill in, grows with its length and no faster. Jinja's own sandbox stands behind that, for what
+we have overlooked; by itself it does not stop ``'a' * 10**8``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes, pass_context
+from jinja2 import StrictUndefined, Template, TemplateError, pass_context
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier.domain.plain_text import one_line
 from notifier.domain.words import Words
-
-LONGEST_TEMPLATE: Final = 2000
-"""Characters."""
+from notifier.wording.syntax import LONGEST_TEMPLATE, WORDS, Refused, parsed
 
 LONGEST: Final = 4096
 """Bytes of UTF-8 that a template may come to."""
@@ -31,16 +29,6 @@ MOST_VALUES: Final = 100
 
 LONGEST_SEPARATOR: Final = 20
 
-_SYNTAX = (
-    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem),
-    *(nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Filter, nodes.Test),
-)
-_TESTS = frozenset({"defined", "undefined", "none"})
-
-
-class Refused(ValueError):
-    """A template that may not be used, or what it came to; the text says why in one line."""
-
 
 def compiled(text: str) -> Template:
     """The template, if it keeps to the language.
@@ -48,15 +36,8 @@ def compiled(text: str) -> Template:
     Raises:
         Refused: It does not.
     """
-    if len(text) > LONGEST_TEMPLATE:
-        raise Refused(f"is longer than {LONGEST_TEMPLATE} characters")
     try:
-        tree = _ENVIRONMENT.parse(text)
-        for node in _walk(tree):
-            _check(node)
-        return _ENVIRONMENT.from_string(tree)
-    except TemplateSyntaxError as error:
-        raise Refused(f"is no template: {one_line(error.message or 'wrong syntax', 200)}") from None
+        return _ENVIRONMENT.from_string(parsed(_ENVIRONMENT, text))
     except (TemplateError, RecursionError, MemoryError, SyntaxError) as error:
         raise Refused(f"is no template: {type(error).__name__}") from None
 
@@ -68,7 +49,7 @@ def rendered(template: Template, data: Mapping[str, Any], words: Words) -> str:
         Refused: It names what is not there, shows what is no text, or comes to nothing or to too much.
     """
     try:
-        text = template.render({**_bounded(data), _WORDS: words})
+        text = _joined(template.generate({**_bounded(data), WORDS: words}))
     except TemplateError as error:
         raise Refused(one_line(error.message or type(error).__name__, 200)) from None
     except Refused:
@@ -83,43 +64,15 @@ def rendered(template: Template, data: Mapping[str, Any], words: Words) -> str:
     return line
 
 
-def _walk(node: nodes.Node) -> list[nodes.Node]:
-    found, left = [], [node]
-    while left:
-        found.append(each := left.pop())
-        left.extend(each.iter_child_nodes())
-    return found
-
-
-def _check(node: nodes.Node) -> None:
-    if not isinstance(node, _SYNTAX):
-        raise Refused(f"may not use {_CALLED.get(type(node), type(node).__name__.lower())}")
-    if isinstance(node, nodes.Name) and (node.ctx != "load" or node.name == _WORDS):
-        raise Refused("may not set names")
-    if isinstance(node, nodes.Test) and node.name not in _TESTS:
-        raise Refused(f"may not use the test {one_line(node.name, 30)!r}; there is {', '.join(sorted(_TESTS))}")
-    if isinstance(node, nodes.Filter):
-        if node.name not in _FILTERS:
-            raise Refused(f"may not use the filter {one_line(node.name, 30)!r}; there is {', '.join(sorted(_FILTERS))}")
-        if node.kwargs or node.dyn_args or node.dyn_kwargs:
-            raise Refused("may not give a filter named or many arguments")
-
-
-_CALLED: Mapping[type[nodes.Node], str] = {
-    nodes.For: "loops",
-    nodes.Call: "calls",
-    nodes.Mul: "*",
-    nodes.Pow: "**",
-    nodes.Mod: "%",
-    nodes.Add: "+: write {{ a }}{{ b }}",
-    nodes.Concat: "~: write {{ a }}{{ b }}",
-    nodes.Assign: "set",
-    nodes.Slice: "slices: write |truncate(20)",
-}
-"""What people call a part of the syntax."""
-
-_WORDS = "_words"
-"""The name by which filters find the language and the zone."""
+def _joined(pieces: Iterable[str]) -> str:
+    """All of it; raises as soon as it is too much: a long list may be named again and again."""
+    found, length = [], 0
+    for piece in pieces:
+        found.append(piece)
+        length += len(piece)
+        if length > LONGEST + LONGEST_TEMPLATE:  # Blanks in the template itself do not count in the end.
+            raise Refused(f"comes to more than {LONGEST} bytes")
+    return "".join(found)
 
 
 class Labels(dict[str, str]):
@@ -210,7 +163,7 @@ def _default(value: Any, other: Any = "") -> Any:
 def _moment(context: Context, value: Any) -> str:
     if not isinstance(_known(value), str):
         raise Refused("shows as a moment what is none")
-    words: Words = context[_WORDS]
+    words: Words = context[WORDS]
     return words.moment(datetime.fromisoformat(value))
 
 
@@ -225,6 +178,7 @@ _FILTERS: Mapping[str, Any] = {
     "upper": lambda value: _text(value).upper(),
 }
 
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, finalize=_shown, autoescape=False, cache_size=0)
+# Not optimized: to fold constants, Jinja tries at each step all that are below it, and then compares what it has found.
+_ENVIRONMENT = _Environment(undefined=StrictUndefined, finalize=_shown, autoescape=False, cache_size=0, optimized=False)
 _ENVIRONMENT.globals.clear()
 _ENVIRONMENT.filters = dict(_FILTERS)

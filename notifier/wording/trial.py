@@ -19,7 +19,8 @@ from notifier.domain.model import Event, Kind
 from notifier.domain.samples import sample
 from notifier.domain.words import Words
 from notifier.wording.data import data_of
-from notifier.wording.sandbox import Refused, compiled, rendered
+from notifier.wording.sandbox import compiled, rendered
+from notifier.wording.syntax import Refused
 
 SECONDS = 2
 """Of the processor's time."""

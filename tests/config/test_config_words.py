@@ -19,7 +19,8 @@ from notifier.domain.words import Words
 from notifier.outlets import outlet_settings
 from notifier.wording import trial
 from notifier.wording.overrides import Overrides, spoken
-from notifier.wording.sandbox import LONGEST, LONGEST_TEMPLATE, Refused, compiled
+from notifier.wording.sandbox import LONGEST, compiled
+from notifier.wording.syntax import LONGEST_TEMPLATE, Refused
 from notifier.wording.trial import tried, verdict
 
 FAILED = sample(Kind.TASK_FAILED, mark=None).event
