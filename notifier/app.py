@@ -44,6 +44,7 @@ from notifier.store.postgres import listen
 from notifier.store.store import Store
 from notifier.web.health import Health
 from notifier.web.server import Web
+from notifier.wording.overrides import spoken
 from notifier.wording.trial import tried
 
 GRACE = 6.0
@@ -64,13 +65,14 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     Raises:
         ConfigError: With everything that is wrong with it.
     """
-    return config.load(
+    settings = config.load(
         path,
         sink_settings=lambda name: registry.load(name).settings,
         endpoint_of=endpoint_of,
         environ=os.environ if environ is None else environ,
         trial=tried,
     )
+    return spoken(settings)
 
 
 @dataclass
@@ -311,7 +313,9 @@ def _trace(settings: Settings) -> None:
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
     """The crew of the file as it is now, at work; or the old one, with a word why."""
     try:
-        settings = await asyncio.to_thread(load, path)  # Templates are tried in another process, which takes its time.
+        settings = await asyncio.to_thread(
+            load, path
+        )  # Templates are tried in another process, and compiled: that takes its time.
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
         fresh = await Crew(settings, store, crew.lease, crew.recordings).build()

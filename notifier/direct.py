@@ -12,7 +12,6 @@ from notifier.domain.message import Message, Receipt
 from notifier.outbound import open_session
 from notifier.outlets import alone
 from notifier.sinks.contract import Sink
-from notifier.wording.overrides import spoken
 
 TRIES = 3
 LONGEST_WAIT = 30.0
@@ -33,7 +32,7 @@ class Line:
 
     def __init__(self, entry: SinkEntry, sink: Sink) -> None:
         self.name = entry.name
-        self.words = spoken(entry)
+        self.words = entry.words
         self.closed: DeliveryError | None = None
         """Why nothing more is tried: the sink refuses everything."""
         self._entry = entry

@@ -19,7 +19,6 @@ from notifier.outlets import alone, page_of
 from notifier.projects import Project
 from notifier.sinks.contract import Checkable, Sink
 from notifier.sources.contract import Source
-from notifier.wording.overrides import spoken
 
 
 def standing(action: Action, known: KnownTask) -> tuple[dict[str, object], str]:
@@ -93,7 +92,7 @@ async def try_sink(settings: Settings, name: str) -> list[tuple[Message, Receipt
     if entry is None:
         raise LookupError(f"there is no sink {name!r}; there is {', '.join(entry.name for entry in settings.sinks)}")
     # A fresh run each time: a receiver that drops repeats must not drop the second test.
-    messages = samples(datetime.now(UTC), run=token_hex(4), words=spoken(entry))
+    messages = samples(datetime.now(UTC), run=token_hex(4), words=entry.words)
     stands_in = any(other.fallback == name for other in settings.sinks)
     wanted = [
         message

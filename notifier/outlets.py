@@ -24,7 +24,6 @@ from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
 from notifier.sinks.pace import Paces
 from notifier.store.store import Store
-from notifier.wording.overrides import spoken
 
 
 def page_of(settings: Settings) -> str | None:
@@ -41,7 +40,7 @@ def build_sink(entry: SinkEntry, surroundings: Surroundings) -> Sink:
 
 def alone(entry: SinkEntry, session: aiohttp.ClientSession, page: str | None = None) -> Sink:
     """A sink with no program around it, to be tried or asked."""
-    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, spoken(entry), page, report=entry.report))
+    return build_sink(entry, Surroundings(entry.name, session, entry.timeout, entry.words, page, report=entry.report))
 
 
 def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
@@ -54,7 +53,7 @@ def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
         policy=entry.policy,
         fingerprint=fingerprint(entry.type, entry.settings),
         lease=lease,
-        words=spoken(entry),
+        words=entry.words,
     )
 
 
@@ -83,12 +82,11 @@ class Building:
     @asynccontextmanager
     async def outlet(self, entry: SinkEntry) -> AsyncIterator[Outlet]:
         """The outlet of a sink, which is open as long as this is entered."""
-        words = spoken(entry)
         around = Surroundings(
             name=entry.name,
             session=self._session,
             timeout=entry.timeout,
-            words=words,
+            words=entry.words,
             page=self._page,
             paces=self._paces,
             desk=self._desk,
@@ -102,7 +100,7 @@ class Building:
             patience = sink.patience if isinstance(sink, Patient) else by_itself
             self._holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
             fallback = Fallback(entry.name, self.audience, entry.fallback_after)
-            draw = Reports(self._store, words) if entry.report else None
+            draw = Reports(self._store, entry.words) if entry.report else None
             yield Outlet(outlet_settings(entry, self._lease), sink, self._store, self._owner, fallback=fallback, draw=draw)
 
 

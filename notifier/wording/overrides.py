@@ -1,12 +1,13 @@
 """The words of a configuration in use: where a template fails, ours are said, and that is counted and logged."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import InitVar, dataclass, field, replace
+from functools import cache
 
 from jinja2 import Template
 
 from notifier import telemetry
-from notifier.config import SinkEntry
+from notifier.config import Settings, SinkEntry
 from notifier.domain.model import Event, Kind
 from notifier.domain.words import Slot, Words
 from notifier.wording.data import data_of
@@ -19,15 +20,16 @@ Said = Mapping[Kind, Mapping[Slot, str]]
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a sink says instead of our words; see `Words.given`."""
+    """What a sink says instead of our words; see `Words.given`. ``template`` compiles."""
 
     sink: str
     said: Said
+    template: InitVar[Callable[[str], Template]] = compiled
     _templates: dict[tuple[Kind, Slot], Template] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, template: Callable[[str], Template]) -> None:
         for kind, slots in self.said.items():
-            self._templates.update({(kind, slot): compiled(text) for slot, text in slots.items()})
+            self._templates.update({(kind, slot): template(text) for slot, text in slots.items()})
 
     def __call__(self, event: Event, slot: Slot, words: Words) -> str | None:
         """What is said; None: our own words."""
@@ -42,6 +44,16 @@ class Overrides:
             return None
 
 
-def spoken(entry: SinkEntry) -> Words:
-    """In which words a sink speaks: its language and zone, with its configuration's own words in them."""
-    return replace(entry.words, given=Overrides(entry.name, entry.said)) if entry.said else entry.words
+def spoken(settings: Settings) -> Settings:
+    """The settings, with their own words in the words of each sink.
+
+    Every template is compiled, once however many sinks share it; many of them take seconds. It is for a thread.
+    """
+    template = cache(compiled)
+    return replace(settings, sinks=tuple(_spoken(entry, template) for entry in settings.sinks))
+
+
+def _spoken(entry: SinkEntry, template: Callable[[str], Template]) -> SinkEntry:
+    if not entry.said:
+        return entry
+    return replace(entry, words=replace(entry.words, given=Overrides(entry.name, entry.said, template)))

@@ -18,7 +18,7 @@ from notifier.domain.samples import FAIL_MESSAGE, sample
 from notifier.domain.words import Words
 from notifier.outlets import outlet_settings
 from notifier.wording import trial
-from notifier.wording.overrides import Overrides, spoken
+from notifier.wording.overrides import Overrides
 from notifier.wording.sandbox import LONGEST, compiled
 from notifier.wording.syntax import LONGEST_TEMPLATE, Refused
 from notifier.wording.trial import tried, verdict
@@ -236,8 +236,8 @@ def test_the_words_of_a_configuration_reach_the_sink(tmp_path: Path) -> None:
     path = tmp_path / "notifier.yaml"
     path.write_text(CONFIGURATION)
     (entry,) = app.load(path).sinks
-    assert spoken(entry).title(FAILED) == "sample-cluster: call"
-    assert outlet_settings(entry).words == spoken(entry)
+    assert entry.words.title(FAILED) == "sample-cluster: call"
+    assert outlet_settings(entry).words == entry.words
 
 
 @pytest.mark.parametrize(

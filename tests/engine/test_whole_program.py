@@ -4,6 +4,7 @@ import gc
 import json
 import re
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 from engine_scripts import eventually
+from jinja2 import Template
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
@@ -23,11 +25,15 @@ from notifier import app, inquiry, once
 from notifier.cli import main
 from notifier.domain.errors import FetchError
 from notifier.domain.model import Kind
+from notifier.domain.samples import sample
+from notifier.domain.words import Words
 from notifier.engine.tidying import Tidying
 from notifier.sources.scenarios import PROJECT_ID, SCENARIOS, ClusterPlan, Scenario
 from notifier.sources.simulator import Simulator
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
+from notifier.wording import overrides
+from notifier.wording.sandbox import compiled
 
 CONFIG = """\
 projects:
@@ -210,6 +216,28 @@ async def test_a_store_that_refuses_at_a_reload_costs_nobody_the_page(tmp_path: 
         assert crews[1].page == before
         status, _, body = await ask(crews[1], "/readyz")
         assert (status, "the disk is full" in body) == (503, True)
+
+
+async def test_a_reload_compiles_each_template_once_and_not_where_the_loop_would_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def watched(text: str) -> Template:
+        seen.append((text, threading.current_thread() is threading.main_thread()))
+        return compiled(text)
+
+    async with Simulator(STORY) as cloud, a_crew(path := written(tmp_path, cloud.url)) as crews:
+        said = "task.failed: {title: 'ours {{ title }}', summary: '{{ summary }}'}, task.stalled: {title: 'ours {{ title }}'}"
+        sinks = "".join(f"  {name}: {{type: console, stream: stderr, words: {{{said}}}}}\n" for name in ("a", "b", "c"))
+        path.write_text(path.read_text().replace("\nhttp:", f"\n{sinks}http:"))
+        monkeypatch.setattr(overrides, "compiled", watched)
+        crews.append(await app._reload(path, crews[0], crews[0].store))
+        assert sorted(seen) == [("ours {{ title }}", False), ("{{ summary }}", False)]
+        event = sample(Kind.TASK_STALLED).event
+        title = Words().title(event)
+        heard = {name: outlet.settings.words.title(event) for name, outlet in crews[1].dispatcher.outlets.items()}
+        assert heard == {"console": title, "a": f"ours {title}", "b": f"ours {title}", "c": f"ours {title}"}
 
 
 async def test_a_look_at_everything_asks_the_list_too(tmp_path: Path) -> None:
