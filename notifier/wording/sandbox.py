@@ -8,6 +8,7 @@ we have overlooked; by itself it does not stop ``'a' * 10**8``.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, Final
 
 from jinja2 import StrictUndefined, Template, TemplateError, pass_context
@@ -54,6 +55,8 @@ def rendered(template: Template, data: Mapping[str, Any], words: Words) -> str:
         raise Refused(one_line(error.message or type(error).__name__, 200)) from None
     except Refused:
         raise
+    except TypeError:  # There is nothing else to do with two values.
+        raise Refused("compares what cannot be compared, such as a text with a number, or with what is absent") from None
     except Exception as error:  # noqa: BLE001 - whatever a template stumbles over, the built-in words are there
         raise Refused(f"cannot be filled in: {type(error).__name__}") from None
     line = one_line(text).strip()
@@ -91,18 +94,47 @@ def _bounded(value: Any) -> Any:
     return value
 
 
+class _Absent(StrictUndefined):
+    """A name that stands for nothing. To use it is an error, which is told in the words of whoever wrote the template."""
+
+    # typing.override needs Python 3.12.
+    @property
+    def _undefined_message(self) -> str:  # type: ignore[explicit-override]
+        name, among = self._undefined_name, self._undefined_obj
+        shown = one_line(repr(name), 60)
+        if among is None:
+            return f"names {shown} of what is absent"
+        if isinstance(among, list):
+            return f"names {shown} of a list of {len(among)}"
+        if not isinstance(among, Mapping):
+            return f"names {shown} of what has no parts"
+        close = get_close_matches(str(name), [key for key in among if key != WORDS], n=1)
+        return f"names {shown}, which does not exist{f'; did you mean {close[0]!r}?' if close else ''}"
+
+
+class _Names(Context):
+    """Knows which names there are where one is missing."""
+
+    def resolve_or_missing(self, key: str) -> Any:  # type: ignore[explicit-override]
+        """What a name stands for."""
+        return self.parent[key] if key in self.parent else _Absent(obj=self.parent, name=key)
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Knows mappings and lists, and no attribute of anything else."""
 
-    # typing.override needs Python 3.12.
+    context_class = _Names
+
     def getattr(self, obj: Any, attribute: str) -> Any:  # type: ignore[explicit-override]
         """A key of a mapping."""
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:  # type: ignore[explicit-override]
         """A key of a mapping, or an entry of a list."""
+        if isinstance(obj, Undefined):
+            return obj  # What is missing is the name that was written first.
         if isinstance(obj, Labels):
-            return obj.get(argument)
+            return obj.get(argument) if isinstance(argument, str) else None
         if isinstance(obj, Mapping) and isinstance(argument, str) and argument in obj:
             return obj[argument]
         if isinstance(obj, list) and type(argument) is int and -len(obj) <= argument < len(obj):
@@ -121,7 +153,7 @@ def _shown(value: Any) -> Any:
 def _known(value: Any) -> Any:
     """The value; raises if a name in the template stands for nothing."""
     if isinstance(value, Undefined):
-        str(value)  # jinja2's own error names what is missing
+        str(value)  # The error names what is missing.
     return value
 
 
@@ -146,7 +178,10 @@ def _truncate(value: Any, length: Any = 80) -> str:
 def _percent(value: Any) -> str:
     if not isinstance(_known(value), int | float):
         raise Refused("shows as a percentage what is no number")
-    return f"{value:.0%}"
+    try:
+        return f"{value:.0%}"
+    except OverflowError:
+        raise Refused("shows as a percentage what is too large") from None
 
 
 def _length(value: Any) -> int:
@@ -164,7 +199,10 @@ def _moment(context: Context, value: Any) -> str:
     if not isinstance(_known(value), str):
         raise Refused("shows as a moment what is none")
     words: Words = context[WORDS]
-    return words.moment(datetime.fromisoformat(value))
+    try:
+        return words.moment(datetime.fromisoformat(value))
+    except ValueError:
+        raise Refused("shows as a moment what is none") from None
 
 
 _FILTERS: Mapping[str, Any] = {
@@ -179,6 +217,6 @@ _FILTERS: Mapping[str, Any] = {
 }
 
 # Not optimized: to fold constants, Jinja tries at each step all that are below it, and then compares what it has found.
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, finalize=_shown, autoescape=False, cache_size=0, optimized=False)
+_ENVIRONMENT = _Environment(undefined=_Absent, finalize=_shown, autoescape=False, cache_size=0, optimized=False)
 _ENVIRONMENT.globals.clear()
 _ENVIRONMENT.filters = dict(_FILTERS)

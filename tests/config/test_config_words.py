@@ -1,6 +1,7 @@
 """The words a configuration may give instead of ours: what is allowed, what is refused, what happens when one fails."""
 
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -126,20 +127,64 @@ def test_what_reaches_out_costs_too_much_or_is_wrong_is_refused(text: str) -> No
     what = verdict(Kind.TASK_FAILED, text)
     assert what
     assert "\n" not in what
+    assert not re.search("jinja|token|statement|undefined object|attribute|Error|None", what.partition("; there is")[0])
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{{ clustre.name }}", "names 'clustre', which does not exist; did you mean 'cluster'?"),
+        ("{{ clustre > 3 }}", "names 'clustre', which does not exist; did you mean 'cluster'?"),
+        ("{{ xyz|upper }}", "names 'xyz', which does not exist"),
+        ("{{ cluster.nmae.length }}", "names 'nmae', which does not exist; did you mean 'name'?"),
+        ("{{ _words }}", "names '_words', which does not exist"),
+        ("{{ summary.length }}", "names 'length' of what has no parts"),
+        ("{{ task.nodes.completed.first }}", "names 'first' of a list of 1"),
+        ("{{ task.nodes.completed[7] }}", "names 7 of a list of 1"),
+        ("{{ none.x }}", "names 'x' of what is absent"),
+        ("{{ summary|moment }}", "shows as a moment what is none"),
+        ("{{ " + "9" * 400 + "|percent }}", "shows as a percentage what is too large"),
+        (
+            "{{ 'late' if progress > 'x' }}",
+            "compares what cannot be compared, such as a text with a number, or with what is absent",
+        ),
+        ("{{ summary|upper(3) }}", "may not give the filter 'upper' an argument"),
+        ("{{ summary|truncate(3, 4) }}", "may not give the filter 'truncate' a second argument"),
+        ("{{ summary is none(3) }}", "may not give the test 'none' an argument"),
+        ("{% from 'x' import y %}", "may not use from"),
+        ("{% autoescape true %}{% endautoescape %}", "may not use autoescape"),
+        ("{% for a in %}", "may not use loops"),
+        ("{% endfor %}", "may not use the tag 'endfor'; there is if, elif, else, endif"),
+        ("{{ a, b }}", "may not use commas: write {{ a }}, {{ b }}"),
+        ("{{ a b }}", "is no template: expected '}}', got 'b'"),
+        ("{{ a", "is no template: it ends too soon, expected '}}'"),
+        ("{{", "is no template: it ends too soon"),
+        ("{% if %}", "is no template: expected a name or a value, got '%}'"),
+        ("{% if a %}", "is no template: it ends too soon, expected 'elif' or 'else' or 'endif', still open is 'if'"),
+        ("{% endif %}", "is no template: there is no tag 'endif'"),
+        ("{# a", "is no template: what {# begins needs #} at its end"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_whoever_wrote_it(text: str, told: str) -> None:
+    assert verdict(Kind.TASK_FAILED, text) == told
+
+
+def test_a_label_may_be_asked_for_by_anything() -> None:
+    assert said("{{ cluster.labels[task.nodes.completed] }}nobody") == "nobody"
 
 
 def test_a_template_that_forgets_what_may_be_missing_is_told_so() -> None:
     assert verdict(Kind.NODE_COMPLETED, "until {{ eta.latest|moment }}") == (
-        "fails where the API says little: 'None' has no attribute 'latest'; ask first, as in {% if eta %}…{% endif %}"
+        "fails where the API says little: names 'latest' of what is absent; ask first, as in {% if eta %}…{% endif %}"
     )
     assert verdict(Kind.NODE_COMPLETED, "{% if eta %}until {{ eta.latest|moment }}{% else %}?{% endif %}") is None
 
 
 def test_templates_are_tried_in_another_process_which_says_what_is_wrong_with_each() -> None:
     assert tried([]) == []
-    verdicts = tried([(Kind.TASK_FAILED, "{{ summary }}"), (Kind.TASK_FAILED, "{{ nope }}"), (Kind.NODE_STARTED, "{{ node }}")])
-    assert verdicts == [None, "'nope' is undefined", None]
+    verdicts = tried([(Kind.TASK_FAILED, "{{ summary }}"), (Kind.TASK_FAILED, "{{ sumary }}"), (Kind.NODE_STARTED, "{{ node }}")])
+    assert verdicts == [None, "names 'sumary', which does not exist; did you mean 'summary'?", None]
 
 
 def test_words_that_many_sinks_share_are_tried_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -243,7 +288,11 @@ def test_the_words_of_a_configuration_reach_the_sink(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("cluster.name", "cluster.nmae", "11:28: sinks.out.words.task.failed.title: the template 'dict object' has no"),
+        (
+            "cluster.name",
+            "cluster.nmae",
+            "11:28: sinks.out.words.task.failed.title: the template names 'nmae', which does not exist; did you mean 'name'?",
+        ),
         ("{{ cluster.name }}", "{{ 'a' * 10**8 }}", "11:28: sinks.out.words.task.failed.title: the template may not use *"),
         ("task.failed", "task.fail", "no kind of event is called that; did you mean 'task.failed'?"),
         ("title", "titel", "unknown key 'titel'; did you mean 'title'?"),
