@@ -178,12 +178,45 @@ def _clock(value: object) -> object:
 Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": r"^([01]?\d|2[0-3]):[0-5]\d$"})]
 
 
+_PLACES = {
+    "BEIJING": "Asia/Shanghai",
+    "BST": "Europe/London",
+    "CDT": "America/Chicago",
+    "CEST": "Europe/Berlin",
+    "CST": "Asia/Shanghai or America/Chicago",
+    "EDT": "America/New_York",
+    "HKT": "Asia/Hong_Kong",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "KST": "Asia/Seoul",
+    "MSK": "Europe/Moscow",
+    "PDT": "America/Los_Angeles",
+    "PST": "America/Los_Angeles",
+    "SGT": "Asia/Singapore",
+}
+"""What is meant by names that people use and the database of zones does not know."""
+
+
+def _meant(zone: str) -> str:
+    """The zone that is probably meant, or an empty text.
+
+    One abbreviation is never like another, and ``Etc/GMT+8``, which ``GMT+8`` is like, lies on the other side of the earth.
+    """
+    if place := _PLACES.get(zone.rpartition("/")[2].upper()):
+        return place
+    if re.fullmatch(r"[A-Z]{1,5}|.*\d.*", zone, re.DOTALL):
+        return ""
+    return next(iter(get_close_matches(zone, available_timezones(), n=1)), "")
+
+
 def _zone(value: object) -> object:
     try:
         return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        close = get_close_matches(str(value), available_timezones(), n=1)
-        raise refused("no such time zone", f"did you mean {close[0]}?" if close else "write one as Asia/Shanghai") from None
+        meant = _meant(str(value))
+        raise refused(
+            "no such time zone", f"did you mean {meant}?" if meant else "write a place, such as Asia/Shanghai"
+        ) from None
 
 
 Zone = Annotated[tzinfo, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Shanghai", "UTC"]})]

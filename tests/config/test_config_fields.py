@@ -1,6 +1,9 @@
-"""URLs of stores, which hide their password."""
+"""URLs of stores, which hide their password, and time zones."""
+
+from pathlib import Path
 
 import pytest
+from config_files import MINIMAL, refused, told
 from pydantic import TypeAdapter, ValidationError
 
 from notifier.config.fields import StoreUrl, redacted
@@ -31,3 +34,25 @@ def test_a_store_may_have_several_hosts(hosts: str) -> None:
 def test_a_host_of_a_store_with_a_port_that_is_none_is_refused(hosts: str) -> None:
     with pytest.raises(ValidationError, match="not the URL of a store"):
         TypeAdapter(StoreUrl).validate_python(f"postgresql://user@{hosts}/db")
+
+
+@pytest.mark.parametrize(
+    ("zone", "remedy"),
+    [
+        ("CST", "did you mean Asia/Shanghai or America/Chicago?"),
+        ("BST", "did you mean Europe/London?"),
+        ("Beijing", "did you mean Asia/Shanghai?"),
+        ("Asia/Beijing", "did you mean Asia/Shanghai?"),
+        ("Shanghai", "did you mean Asia/Shanghai?"),
+        ("asia/shangai", "did you mean Asia/Shanghai?"),
+        ("America/NewYork", "did you mean America/New_York?"),
+        ("AEST", "write a place, such as Asia/Shanghai"),
+        ("GMT+8", "write a place, such as Asia/Shanghai"),
+        ("UTC+08:00", "write a place, such as Asia/Shanghai"),
+        ("'+08:00'", "write a place, such as Asia/Shanghai"),
+        ("8", "write a place, such as Asia/Shanghai"),
+    ],
+)
+def test_a_zone_that_is_none_is_refused_with_what_may_be_meant(tmp_path: Path, zone: str, remedy: str) -> None:
+    text = MINIMAL + f"sinks: {{a: {{type: plain, zone: {zone}}}}}\n"
+    assert [each.partition(": ")[2] for each in told(refused(tmp_path, text))] == [f"sinks.a.zone: no such time zone; {remedy}"]
