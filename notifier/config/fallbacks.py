@@ -11,7 +11,9 @@ from notifier.config.tree import ScalarNode, entries
 def check_fallbacks(document: Document) -> None:
     """Every fallback must be another sink, and none may come to stand in for itself."""
     sinks = entries(document.at(("sinks",)))
-    named = {name: node for name, sink in sinks.items() if isinstance(node := entries(sink).get("fallback"), ScalarNode)}
+    given = {name: entries(sink).get("fallback") for name, sink in sinks.items()}
+    # As with every other key that may be left out, null is the same as none.
+    named = {name: node for name, node in given.items() if isinstance(node, ScalarNode) and node.value is not None}
     onward = {name: str(node.value) for name, node in named.items()}
     for name, node in named.items():
         path: Path = ("sinks", name, "fallback")

@@ -12,14 +12,14 @@ from pydantic import BaseModel, SecretStr
 from notifier.config.document import Document
 from notifier.config.problems import Path, Problem
 from notifier.config.settings import FileSettings, SinkEntry
-from notifier.config.tree import ScalarNode, child
+from notifier.config.tree import ScalarNode, child, entries
 
 _URLS = frozenset({"url", "store"})
 """Keys whose values are hidden but need not be secret: only a password in them is."""
 
 
 def warnings(document: Document, file: FilePath, settings: FileSettings, sinks: tuple[SinkEntry, ...]) -> Iterator[Problem]:
-    """A sink that hears of nothing, traces that cannot be made, secrets in the file, and that everybody can read it then."""
+    """What has no effect, sinks that hear of nothing, secrets in the file, and that everybody can read it then."""
     if settings.routes is not None:
         routed = {name for route in settings.routes for name in route.sinks} | {sink.fallback for sink in sinks}
         routed |= {name for route in settings.routes if route.escalate for name in route.escalate.to}
@@ -28,6 +28,8 @@ def warnings(document: Document, file: FilePath, settings: FileSettings, sinks: 
                 yield document.describe(
                     ("sinks", sink.name), "hears of nothing: no route names it", "name it in a route, or remove it"
                 )
+    for sink in sinks:
+        yield from _idle(document, sink)
     if settings.tracing is not None and find_spec("opentelemetry") is None:
         remedy = "run pip install 'css-upgrade-notifier[otel]'"
         yield document.describe(("tracing",), "nothing is traced: the extra otel is not installed", remedy)
@@ -36,6 +38,20 @@ def warnings(document: Document, file: FilePath, settings: FileSettings, sinks: 
         yield document.describe(path, "a secret stands in the file itself", "write ${NAME} or ${file:/path}")
     if literal and _open_to_all(file):
         yield Problem(str(file), "everybody on this machine can read the secrets in it", remedy=f"run chmod 600 {file}")
+
+
+def _idle(document: Document, sink: SinkEntry) -> Iterator[Problem]:
+    """The keys of a sink that change nothing there."""
+    given = entries(document.at(("sinks", sink.name)))
+    if "fallback_after" in given and sink.fallback is None:
+        what = "changes nothing: this sink has no fallback"
+        yield document.describe(("sinks", sink.name, "fallback_after"), what, "name one, as in fallback: NAME, or leave it out")
+    if not getattr(sink.settings, "speaks", True):
+        # The hours of quiet are in the sink's zone, unless they have their own.
+        keys = {"language", "words"} if sink.quiet else {"language", "words", "zone"}
+        for key in (key for key in given if key in keys):
+            what = "changes nothing: what hears this sink is a program"
+            yield document.describe(("sinks", sink.name, key), what, "leave it out, or give it to a sink that people read")
 
 
 def _open_to_all(file: FilePath) -> bool:

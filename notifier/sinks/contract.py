@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Annotated, Protocol, Self, runtime_checkable
+from typing import Annotated, ClassVar, Protocol, Self, runtime_checkable
 
 import aiohttp
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
@@ -38,9 +38,14 @@ Duration = Annotated[
 
 
 class SinkSettings(BaseModel):
-    """What every sink's settings share: strict, frozen, and silent about values when they are wrong."""
+    """What every sink's settings share: strict, frozen, and silent about values when they are wrong.
+
+    ``speaks``: whether people read what it says. To a sink that says no, ``language`` and ``words`` are not given.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    speaks: ClassVar[bool] = True
 
 
 def utc_now() -> datetime:

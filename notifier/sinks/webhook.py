@@ -80,6 +80,7 @@ class Settings(SinkSettings):
     """
 
     default_concurrency: ClassVar[int] = 4
+    speaks: ClassVar[bool] = False
 
     url: Annotated[SecretStr, AfterValidator(_url)]
     secret: Annotated[

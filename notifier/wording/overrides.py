@@ -54,6 +54,9 @@ def spoken(settings: Settings) -> Settings:
 
 
 def _spoken(entry: SinkEntry, template: Callable[[str], Template]) -> SinkEntry:
+    if not getattr(entry.settings, "speaks", True):
+        # Also what it says again of what lasts is for programs, which are promised English.
+        return replace(entry, words=Words())
     if not entry.said:
         return entry
     return replace(entry, words=replace(entry.words, given=Overrides(entry.name, entry.said, template)))

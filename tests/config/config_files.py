@@ -84,7 +84,13 @@ class Fancy(Plain):
         return url
 
 
-TYPES: Mapping[str, type[BaseModel]] = {"plain": Plain, "fancy": Fancy, "console": Plain}
+class Machine(Plain):
+    """A sink whose receiver is a program."""
+
+    speaks: ClassVar[bool] = False
+
+
+TYPES: Mapping[str, type[BaseModel]] = {"plain": Plain, "fancy": Fancy, "console": Plain, "machine": Machine}
 
 
 def sink_settings(name: str) -> type[BaseModel]:

@@ -60,5 +60,26 @@ def test_a_name_that_is_none_and_a_circle_are_errors(tmp_path: Path, old: str, n
     assert told(refused(tmp_path, SINKS.replace(old, new))) == problems
 
 
+@pytest.mark.parametrize("none", ["null", "~", ""])
+def test_null_is_no_fallback_and_null_in_quotes_is_a_sink(tmp_path: Path, none: str) -> None:
+    text = SINKS.replace("fallback: mail, fallback_after: 5m", f"fallback: {none}")
+    assert [sink.fallback for sink in load_text(tmp_path, text).sinks] == [None, "pager", None]
+    text = SINKS.replace("pager", "null").replace("fallback: null", 'fallback: "null"')
+    assert [sink.fallback for sink in load_text(tmp_path, text).sinks] == ["mail", "null", None]
+
+
+@pytest.mark.parametrize("given", ["fallback: null, fallback_after: 5m", "fallback_after: 5m"])
+def test_a_patience_that_nobody_stands_in_after_is_warned_of(tmp_path: Path, given: str) -> None:
+    text = SINKS.replace("fallback: mail, fallback_after: 5m", given).replace("sinks: [team]", "sinks: [team, mail]")
+    assert [(f"{each.line}:{each.column}", each.path, each.what, each.remedy) for each in load_text(tmp_path, text).warnings] == [
+        (
+            f"8:{text.splitlines()[7].index('fallback_after') + 1}",
+            "sinks.team.fallback_after",
+            "changes nothing: this sink has no fallback",
+            "name one, as in fallback: NAME, or leave it out",
+        )
+    ]
+
+
 def test_a_fallback_is_looked_for_though_there_are_no_sinks(tmp_path: Path) -> None:
     assert [sink.fallback for sink in load_text(tmp_path, MINIMAL).sinks] == [None]

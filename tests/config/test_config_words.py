@@ -304,3 +304,33 @@ def test_what_is_wrong_with_a_template_is_told_with_its_line(tmp_path: Path, old
     with pytest.raises(ConfigError) as caught:
         app.load(path)
     assert told in str(caught.value)
+
+
+MACHINE = (
+    MINIMAL + "sinks:\n  hook:\n    type: webhook\n    url: https://example.com/\n    language: zh\n    zone: Asia/Shanghai\n"
+)
+
+
+def test_words_for_a_program_are_warned_of_and_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "notifier.yaml"
+    path.write_text(MACHINE + "    words: {task.failed: {summary: ours}}\n")
+    path.chmod(0o600)
+    settings = app.load(path, {})
+    assert [(each.line, each.path) for each in settings.warnings if "changes nothing" in each.what] == [
+        (11, "sinks.hook.language"),
+        (12, "sinks.hook.zone"),
+        (13, "sinks.hook.words"),
+    ]
+    assert "leave it out, or give it to a sink that people read" in str(settings.warnings[0])
+    # What lasts is said again in the words of the sink, and docs/words.md promises English to programs.
+    assert settings.sinks[0].words == Words()
+
+
+def test_the_zone_of_a_sink_for_a_program_is_that_of_its_quiet_hours(tmp_path: Path) -> None:
+    path = tmp_path / "notifier.yaml"
+    path.write_text(MACHINE.replace("language: zh", 'quiet: {from: "22:00", to: "06:00"}'))
+    settings = app.load(path, {})
+    assert not [each for each in settings.warnings if "changes nothing" in each.what]
+    quiet = settings.sinks[0].quiet
+    assert quiet is not None
+    assert quiet.zone == ZoneInfo("Asia/Shanghai")
