@@ -31,13 +31,14 @@ def render(
     earlier: tuple[Event, ...] = (),
     progress: Receipt | None = None,
     reminder: int = 0,
+    due: datetime | None = None,
     words: Words = ENGLISH,
 ) -> Message:
     """The message for one delivery of an event, in the words of its sink.
 
-    ``reminder``: the how manieth time that it is said to last.
+    ``reminder``: the how manieth time that it is said to last. ``due``: when it was to be told; None: once it was seen.
     """
-    age = now - min(each.observed_at for each in (event, *earlier))
+    age, late = now - event.observed_at, now - (due or event.observed_at)
     lasts = words.phrases.time.lasting.format(span=words.span(age)) if reminder else ""
     return Message(
         id=delivery_id,
@@ -48,7 +49,7 @@ def render(
         earlier=earlier,
         attempt=attempt,
         may_repeat=may_repeat,
-        late_by=age if age > LATE and not reminder else None,
+        late_by=late if late > LATE and not reminder else None,
         skipped=skipped,
         reminder=reminder,
         progress=progress,

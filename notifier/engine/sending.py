@@ -84,6 +84,7 @@ class Sender:
             now=claim.created_at if claim.reminder else self._store.now(),
             progress=claim.progress,
             reminder=claim.reminder,
+            due=claim.due,
             words=self._settings.words,
         )
 

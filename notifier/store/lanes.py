@@ -5,6 +5,7 @@ else claimed it since. Leases only save work; the epoch is what is right.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, case, exists, func, insert, or_, select, update
@@ -297,16 +298,20 @@ def _progress(receipt: Receipt | None) -> dict[str, Any]:
 
 def _claim(rows: Sequence[Any], lane: Any) -> Claim:
     *before, last = rows
+    events = [codec.event.validate_json(row.body) for row in rows]
+    # Whoever sends again what was given up has not held it.
+    held = [timedelta(seconds=row.ready_at - row.created_at) for row in rows]
     return Claim(
         delivery=last.id,
         lane=last.lane,
         epoch=lane.epoch + 1,
-        event=codec.event.validate_json(last.body),
-        earlier=tuple(Along(row.id, codec.event.validate_json(row.body), row.attempts + 1) for row in before),
+        event=events[-1],
+        earlier=tuple(Along(row.id, event, row.attempts + 1) for row, event in zip(before, events, strict=False)),
         attempt=last.attempts + 1,
         tries=max(row.tries for row in rows),
         uncertain=any(row.uncertain for row in rows),
         created_at=moment(last.created_at),
+        due=min(event.observed_at + hold for event, hold in zip(events, held, strict=True)),
         skipped=lane.skipped,
         last=_receipt(lane.receipt),
         progress=_receipt(last.receipt),

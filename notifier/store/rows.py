@@ -45,6 +45,7 @@ class Claim:
         tries: Counted failures so far.
         uncertain: An earlier try may have got through.
         created_at: When it was owed.
+        due: When the oldest of it was to be told: when it was seen, or later where a digest or quiet hours held it.
         skipped: Deliveries of this lane given up since the last one that arrived.
         last: The receipt of the lane's last delivered message.
         progress: What earlier tries of this delivery have achieved.
@@ -60,6 +61,7 @@ class Claim:
     tries: int
     uncertain: bool
     created_at: datetime
+    due: datetime
     skipped: int
     last: Receipt | None
     progress: Receipt | None = None

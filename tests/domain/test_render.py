@@ -217,10 +217,13 @@ def test_old_news_is_said_to_be_old(age: timedelta, late_by: timedelta | None) -
     assert render(it, delivery_id="d", attempt=1, may_repeat=False, skipped=0, now=NOW + age).late_by == late_by
 
 
-def test_news_that_takes_older_news_along_is_as_late_as_those() -> None:
-    new, old = (event(Kind.NODE_STARTED, observed_at=NOW - timedelta(hours=hours)) for hours in (0, 9))
-    message = render(new, earlier=(old,), delivery_id="d", attempt=1, may_repeat=False, skipped=0, now=NOW)
-    assert message.late_by == timedelta(hours=9)
+def test_what_was_held_is_as_late_as_it_is_over_its_time() -> None:
+    def late(due: datetime) -> timedelta | None:
+        news = event(Kind.NODE_STARTED, observed_at=NOW - timedelta(minutes=20))
+        return render(news, delivery_id="d", attempt=1, may_repeat=False, skipped=0, now=NOW, due=due).late_by
+
+    assert late(NOW - timedelta(minutes=5)) is None
+    assert late(NOW - timedelta(hours=9)) == timedelta(hours=9)
 
 
 SHAPE = {

@@ -95,6 +95,20 @@ async def test_what_is_newer_goes_along_with_old_news_that_held_it_up(store: Sto
     await store.transact(arrived(first, NOW + LATE))
     (late,) = await store.transact(claim(now=NOW + LATE + 1))
     assert kinds(late) == ["node.started", "node.completed", "node.started", "node.failed"]
+    assert late.due.timestamp() == NOW, "the oldest of it was to be told then"
+
+
+async def test_what_was_held_was_to_be_told_later_than_it_was_seen_and_not_so_what_is_sent_again(store: Store) -> None:
+    scene = Scene(holding=SLOW)
+    await store.transact(scene.three_events())
+    (first,) = await store.transact(claim())
+    await store.transact(arrived(first))
+    (held,) = await store.transact(claim(now=NOW + 10))
+    assert (first.due.timestamp(), held.due.timestamp()) == (NOW, NOW + 10)
+    await store.transact(lambda tx: tx.buried(held, NOW + 10, outcome="rejected", reason="invalid", detail="no"))
+    await store.transact(lambda tx: tx.resend(NOW + 9999, sink="team"))
+    (again,) = await store.transact(claim(now=NOW + 9999))
+    assert again.due.timestamp() == NOW
 
 
 async def test_what_may_have_arrived_is_repeated_as_it_was(store: Store) -> None:
