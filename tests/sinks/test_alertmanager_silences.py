@@ -95,7 +95,7 @@ async def manager(
     answer: Manager, *, also: Mapping[str, str] | None = None, **lent: Any
 ) -> AsyncIterator[tuple[Sink, Hook, list[str]]]:
     without: list[str] = []
-    async with hook(answer) as receiver, open_session(total=2.0) as session:
+    async with hook(answer) as receiver, open_session(total=60.0) as session:
         nodes = {"label": "instance", "also": also or {}}
         settings = Settings.model_validate({"url": receiver.url.removesuffix("/hook"), "silence_nodes": nodes})
         around = Surroundings("alerts", session, went_without=lambda what, _: without.append(what), **lent)
@@ -314,7 +314,7 @@ async def test_a_silence_that_may_be_set_soon_is_tried_again_but_not_for_long() 
 
 async def test_silences_that_hang_do_not_cost_the_message_its_time() -> None:
     answer = Manager(refused={("POST", "/api/v2/silences"): 0})
-    async with manager(answer, timeout=0.2) as (sink, _, without):
+    async with manager(answer, timeout=0.2) as (sink, _, without), asyncio.timeout(5):
         message = sample(Kind.NODE_STARTED, mark=None)
         with pytest.raises(DeliveryError) as failed:
             await sink.send(message, None)
