@@ -11,11 +11,10 @@ minute, until all have taken it. The API: github.com/prometheus/alertmanager, ap
 """
 
 import asyncio
-import json
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Annotated, Any, ClassVar, Self
 
@@ -29,8 +28,9 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event
 from notifier.domain.plain_text import json_line, one_line
 from notifier.domain.render import iso
+from notifier.sinks.alertmanager_receipt import HEARD, Alert, field, firing_of, moment, remembered, unheard_of
 from notifier.sinks.alertmanager_silences import Held, SilenceNodes, Silencer
-from notifier.sinks.contract import KEEP, SinkSettings, Surroundings
+from notifier.sinks.contract import SinkSettings, Surroundings
 from notifier.sinks.posting import Answer, Mask, failure, post
 
 NAMES: Mapping[Condition, str] = {
@@ -41,13 +41,6 @@ NAMES: Mapping[Condition, str] = {
 }
 NEWS = "CssUpgradeNews"
 """The name of an alert that no condition stands behind."""
-
-HEARD = "heard"
-"""The field of a receipt that remembers what was last said of each condition, so that nothing fires behind its end."""
-
-ENDED = "ended"
-"""The field of a receipt that holds the alerts that have ended, while one of several Alertmanagers may not know of it; and until
-when it would let them fire."""
 
 LASTS = timedelta(days=7)
 """For how long an alert fires after our last word about it, should we fall silent."""
@@ -61,8 +54,6 @@ ANNOTATION = 4000
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ADDRESS = re.compile(r"https?://[^\s?#@]+")
-
-Alert = dict[str, Any]
 
 
 def _several(value: object) -> object:
@@ -157,12 +148,12 @@ class Sink:
         now, event = self._surroundings.clock(), message.event
         # A test, a drill or a replay has labels of its own and touches no real alert.
         before = None if message.mark else message.progress or last
-        firing, ended = _firing(before), _unheard(before, now)
-        heard = Heard.read(_field(before, HEARD))
+        firing, ended = firing_of(before), unheard_of(before, now)
+        heard = Heard.read(field(before, HEARD))
         at = min(event.time, now)
         for over in heard.ended(event):
             if alert := firing.pop(over, None):
-                ended[over] = {**alert, "endsAt": iso(max(_moment(alert, "startsAt") or at, at))}
+                ended[over] = {**alert, "endsAt": iso(max(moment(alert, "startsAt") or at, at))}
         condition = heard.opened(event)
         fresh = []
         if condition is not None and not message.mark:
@@ -175,7 +166,7 @@ class Sink:
             fresh.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
         left = await self._post_ends(ended, fresh, now)
         after = "" if message.mark else heard.after(event).text
-        fields = _remembered(firing, left, after)
+        fields = remembered(firing, left, after)
         if self._silencer is None or message.mark:
             return Receipt(fields)
         return await self._silencer.follow(message, before, fields)
@@ -195,8 +186,8 @@ class Sink:
             DeliveryError: No Alertmanager has taken it.
         """
         now = self._surroundings.clock()
-        alerts = [{**alert, "endsAt": iso(now + LASTS)} for receipt in receipts for alert in _firing(receipt).values()]
-        ended = {json_line(alert): alert for receipt in receipts for alert in _unheard(receipt, now).values()}
+        alerts = [{**alert, "endsAt": iso(now + LASTS)} for receipt in receipts for alert in firing_of(receipt).values()]
+        ended = {json_line(alert): alert for receipt in receipts for alert in unheard_of(receipt, now).values()}
         alerts += [alert for text, alert in ended.items() if text not in self._known_everywhere]
         # The receipt cannot be told that all have taken it; a notifier that is started again says it once more.
         self._known_everywhere &= frozenset(ended)
@@ -212,9 +203,12 @@ class Sink:
             DeliveryError: No Alertmanager has taken it.
         """
         now = self._surroundings.clock()
-        ended = {**_unheard(receipt, now), **{name: {**alert, "endsAt": iso(now)} for name, alert in _firing(receipt).items()}}
+        ended = {
+            **unheard_of(receipt, now),
+            **{name: {**alert, "endsAt": iso(now)} for name, alert in firing_of(receipt).items()},
+        }
         left = await self._post_ends(ended, [], now)
-        return Held.read(receipt).receipt(_remembered({}, left, _field(receipt, HEARD)))
+        return Held.read(receipt).receipt(remembered({}, left, field(receipt, HEARD)))
 
     async def check(self) -> list[str]:
         """See `Checkable`: whether each Alertmanager answers."""
@@ -307,45 +301,6 @@ def _label(name: str) -> str:
     """A label's name as Prometheus has them: ``team/name`` becomes ``team_name``."""
     plain = re.sub("[^a-zA-Z0-9_]", "_", name)
     return plain if _LABEL.fullmatch(plain) else f"_{plain}"
-
-
-def _field(receipt: Receipt | None, name: str) -> str:
-    return receipt.fields.get(name, "") if receipt else ""
-
-
-def _read(receipt: Receipt | None, name: str) -> dict[str, dict[str, Any]]:
-    """What a field of a receipt says, by condition; nothing where it is not one of ours."""
-    try:
-        found = json.loads(_field(receipt, name) or "{}")
-    except ValueError:
-        return {}
-    return {name: said for name, said in found.items() if isinstance(said, dict)} if isinstance(found, dict) else {}
-
-
-def _firing(receipt: Receipt | None) -> dict[str, Alert]:
-    return {name: alert for name, alert in _read(receipt, KEEP).items() if _moment(alert, "startsAt") is not None}
-
-
-def _unheard(receipt: Receipt | None, now: datetime) -> dict[str, Alert]:
-    """The alerts of whose end one of several Alertmanagers may not know, though it lets them fire still."""
-    found = {name: said for name, said in _read(receipt, ENDED).items() if (until := _moment(said, "until")) and now < until}
-    return {name: said["alert"] for name, said in found.items() if isinstance(said.get("alert"), dict)}
-
-
-def _remembered(firing: Mapping[str, Alert], ended: Mapping[str, Any], heard: str) -> dict[str, str]:
-    fields = {
-        KEEP: json_line(firing) if firing or ended else "",
-        ENDED: json_line(ended) if ended else "",
-        HEARD: heard,
-    }
-    return {name: text for name, text in fields.items() if text}
-
-
-def _moment(said: Mapping[str, Any], name: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(said[name]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
 
 
 def _not_taken(answer: Answer | DeliveryError) -> DeliveryError | None:

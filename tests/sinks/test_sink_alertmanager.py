@@ -21,7 +21,8 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks import posting
-from notifier.sinks.alertmanager import ENDED, LASTS, Settings, Sink
+from notifier.sinks.alertmanager import LASTS, Settings, Sink
+from notifier.sinks.alertmanager_receipt import ENDED
 from notifier.sinks.contract import KEEP, Checkable, Ending, Lasting, Patient, Surroundings
 
 # github.com/prometheus/alertmanager, api/v2/openapi.yaml: postableAlerts, postableSilence. Times as Go's RFC 3339 wants them.
