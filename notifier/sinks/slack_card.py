@@ -260,9 +260,9 @@ class Card:
         return self.say("stages", node=one_line(task.current_node or "-", NAME), done=done, total=len(task.stages))
 
     def _step(self, stage: Stage) -> str:
-        name = one_line(stage.name, NAME)
+        name = one_line(self.words.stage(stage.name), NAME)
         if stage.status not in STEPS:
-            return f"{name} ({one_line(stage.status, 20)})"
+            return f"{name} ({one_line(self.words.status(stage.status), 20)})"
         if stage.began_at is None or stage.ended_at is None or stage.ended_at <= stage.began_at:
             return name
         return f"{name} · {self.words.span(stage.ended_at - stage.began_at)}"

@@ -20,6 +20,7 @@ from notifier.sinks.desk import Standing
 from notifier.sinks.slack_blocks import cut, escaped
 from notifier.sinks.slack_board import blocks_of, lines_of
 from notifier.sinks.slack_card import PHRASES, Card
+from notifier.sources.upgrades import STAGES
 
 
 def news(kind: Kind, **changes: Any) -> Message:
@@ -60,6 +61,14 @@ def test_a_workspace_without_plans_reads_the_same_stages_as_lines() -> None:
     assert ":white_check_mark: Data migration · 2 min" in said(blocks)
     assert ":x: Node replacement" in said(blocks)
     assert ":white_small_square: Cluster joining" in said(blocks)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_stages_are_called_what_the_reader_calls_them(native: bool) -> None:
+    words = said(Card(Words("zh")).root(news(Kind.STAGE_FAILED), native=native))
+    assert "数据迁移 · 2 分钟" in words
+    assert "节点替换" in words
+    assert not {stage.name for stage in STAGES} & set(re.split(r"\n| · |: ", words))
 
 
 def test_of_many_stages_the_lines_show_those_around_the_one_at_work() -> None:
