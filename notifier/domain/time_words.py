@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from notifier.domain.expectation import DATA
-from notifier.domain.model import Event, Kind, Stage, TaskFacts, Timing
+from notifier.domain.model import Eta, Event, Kind, Stage, TaskFacts, Timing
 from notifier.domain.phrases import Phrases
 
 SLOTS = ("stood", "moved", "limit", "window")
@@ -59,6 +59,12 @@ def basis(phrases: Phrases, said: str) -> str:
     return said
 
 
+def forecast(speaker: Speaker, eta: Eta, template: str) -> str:
+    """Between when and when it will end, and by what that is known, as the template has it."""
+    bounds = {"earliest": speaker.minute(eta.earliest), "latest": speaker.minute(eta.latest)}
+    return template.format(**bounds, basis=basis(speaker.phrases, eta.basis))
+
+
 def advice(phrases: Phrases, event: Event) -> str | None:
     """What can be done about what stands still or is slow; None for other events."""
     if event.kind not in {Kind.TASK_STALLED, Kind.TASK_DEADLINE_NEAR}:
@@ -80,11 +86,11 @@ def _stood(speaker: Speaker, event: Event, timing: Timing) -> str:
 def _window(speaker: Speaker, event: Event, timing: Timing, until: str) -> str:
     if event.task is None:
         return ""
-    time, nodes, expected = speaker.phrases.time, event.task.nodes, ""
+    time, expected = speaker.phrases.time, ""
     if event.eta is not None:
-        expected = time.expected.format(earliest=speaker.minute(event.eta.earliest), latest=speaker.minute(event.eta.latest))
+        expected = forecast(speaker, event.eta, time.expected)
     fit = {True: time.fits, False: time.fits_not, None: time.fits_perhaps}[timing.fits]
-    return time.window.format(until=until, left=nodes.total - len(nodes.completed), total=nodes.total, fit=fit, expected=expected)
+    return time.window.format(until=until, fit=fit.format(work=speaker.work(event.task)), expected=expected)
 
 
 def _at_work(speaker: Speaker, node: str | None, stage: Stage | None) -> str:

@@ -1,6 +1,6 @@
 """Puts events into words: in the language and the time zone of whoever is spoken to.
 
-What is said stands in the tables ``phrases_en`` and ``phrases_zh``; here they are filled in.
+What is said stands in the tables ``phrases_en`` and ``phrases_zh``; here they are filled in. No sink has words of its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
-from notifier.domain import time_words
+from notifier.domain import details, time_words
 from notifier.domain.message import Message
-from notifier.domain.model import Action, Event, Kind, Outage, SinkFacts, Stage, TaskFacts
+from notifier.domain.model import Action, Eta, Event, Kind, Outage, Severity, SinkFacts, Stage, TaskFacts
 from notifier.domain.phrases import Phrases, Telling
 from notifier.domain.phrases_en import ENGLISH
 from notifier.domain.phrases_zh import CHINESE
@@ -59,7 +59,10 @@ class Words:
         labels = phrases.labels
         rows: list[tuple[str, str | None]] = [(labels.sink, event.sink.name)] if event.sink else []
         if event.sink is None:
-            rows = [(labels.cluster, f"{event.cluster.name} ({event.cluster.id})"), (labels.region, event.cluster.region)]
+            rows = [
+                (labels.cluster, event.cluster.name + phrases.around.aside.format(text=event.cluster.id)),
+                (labels.region, event.cluster.region),
+            ]
         if task := event.task:
             completed = phrases.completed.format(done=len(task.nodes.completed), total=task.nodes.total)
             rows += [
@@ -96,9 +99,63 @@ class Words:
         if not message.earlier:
             return ()
         left = len(message.earlier) - most
-        more = (self.phrases.more.format(count=left),) if left > 0 else ()
+        more = (self.phrases.more_told.format(count=left),) if left > 0 else ()
         lines = (f"{self.moment(event.time)} {self.summary(event)}" for event in message.earlier[-most:])
-        return (self.phrases.before, *more, *lines)
+        return (self.pair(self.before(message), "").rstrip(), *more, *lines)
+
+    def before(self, message: Message) -> str:
+        """What stands above that."""
+        return self.phrases.before.format(count=len(message.earlier))
+
+    def marked(self, message: Message) -> str:
+        """The title, with its mark in front of it where it is no news."""
+        return self.mark(message) + message.title
+
+    def mark(self, message: Message) -> str:
+        """What stands in front of a title if it is no news."""
+        around, mark = self.phrases.around, message.mark
+        return around.mark.format(mark=around.marks.get(mark, mark)) if mark else ""
+
+    def no_news(self, message: Message) -> str:
+        """The same as a sentence; nothing in earnest."""
+        return self.phrases.around.no_news.get(message.mark or "", "")
+
+    def line(self, message: Message) -> str:
+        """Mark, title and summary on one line."""
+        return self.phrases.around.line.format(title=self.marked(message), summary=message.summary)
+
+    def together(self, *sentences: str) -> str:
+        """Sentences one behind the other."""
+        return self.phrases.around.gap.join(filter(None, sentences))
+
+    def pair(self, label: str, value: str) -> str:
+        """A label and what it is of."""
+        return self.phrases.around.pair.format(label=label, value=value)
+
+    def severity(self, severity: Severity) -> str:
+        """What a severity is called."""
+        return self.phrases.around.severities[severity]
+
+    def task(self, task: TaskFacts | None) -> str:
+        """What is done to the cluster and with which target, as a heading."""
+        work = self.work(task)
+        return self.phrases.to.format(work=work, target=task.target) if task and task.target else work
+
+    def of_nodes(self, task: TaskFacts) -> str:
+        """How many of its nodes are done."""
+        return self.phrases.of_nodes.format(done=len(task.nodes.completed), total=task.nodes.total)
+
+    def forecast(self, eta: Eta) -> str:
+        """When it will end, as a sentence."""
+        return time_words.forecast(self, eta, self.phrases.time.forecast)
+
+    def detail(self, detail: str) -> str:
+        """Why something failed: what of it is ours in this language, the rest as a quotation."""
+        return details.said(self.phrases.details, self.span, detail)
+
+    def wish(self, reason: str) -> str:
+        """Why somebody wants to hear nothing: our words for a button in this language, a person's as they are."""
+        return details.ours(self.phrases.details, self.span, reason) or reason
 
     def work(self, task: TaskFacts | None) -> str:
         """What is done to the cluster, as it stands in the middle of a sentence."""
@@ -113,6 +170,10 @@ class Words:
     def status(self, status: str) -> str:
         """A status of a task or a stage as people call it; the API's own where it is not known."""
         return self.phrases.statuses.get(status, status)
+
+    def reason(self, outage: Outage) -> str:
+        """Why a cluster cannot be watched, in a word."""
+        return self.phrases.reasons.get(outage.reason, outage.reason)
 
     def moment(self, at: datetime) -> str:
         """A moment in the reader's zone, with the zone's name.
@@ -172,9 +233,8 @@ class Words:
     def _standing(self, event: Event) -> str:
         if event.task is None or not event.task.nodes.total:
             return ""
-        nodes = event.task.nodes
         share = "" if event.progress is None else self.phrases.share.format(percent=f"{event.progress:.0%}")
-        return self.phrases.standing.format(done=len(nodes.completed), total=nodes.total, share=share)
+        return self.phrases.standing.format(nodes=self.of_nodes(event.task), share=share)
 
     def _stage(self, stage: Stage | None) -> str:
         if stage is None:
@@ -192,19 +252,21 @@ class Words:
         phrases = self.phrases
         return {
             "since": phrases.since.format(moment=self.moment(outage.since)),
-            "blame": phrases.blame.format(reason=phrases.reasons.get(outage.reason, outage.reason), detail=outage.detail),
+            "blame": phrases.blame.format(reason=self.reason(outage), detail=self.detail(outage.detail)),
             "without": phrases.without.format(span=self.span(now - outage.since)),
         }
 
     def _sink(self, sink: SinkFacts, now: datetime) -> dict[str, str]:
         phrases, reason = self.phrases, sink.reason or ""
-        waiting = phrases.waiting if reason else phrases.followed + (phrases.merged if sink.merged else "")
-        blame = phrases.blame.format(reason=phrases.failures.get(reason, reason), detail=sink.detail) if reason else ""
+        waiting = phrases.waiting if reason else phrases.followed
+        merged = phrases.merged.format(count=sink.merged) if sink.merged and not reason else ""
+        why = self.detail(sink.detail or "")
+        blame = phrases.blame.format(reason=phrases.failures.get(reason, reason), detail=why) if reason else ""
         return {
             "sink": sink.name,
             "since": phrases.since.format(moment=self.moment(sink.since)),
             "blame": blame,
             "after": phrases.after.format(span=self.span(now - sink.since)),
-            "waiting": waiting.format(count=sink.waiting, merged=sink.merged) if sink.waiting else "",
+            "waiting": waiting.format(count=sink.waiting) + merged if sink.waiting else "",
             "lost": phrases.lost.format(count=sink.lost) if sink.lost else "",
         }

@@ -224,15 +224,14 @@ class Sink:
         return wrong
 
     def _alert(self, message: Message, name: str, now: datetime, lasts: timedelta) -> Alert:
-        event = message.event
-        mark = f"[{message.mark}] " if message.mark else ""
+        event, words = message.event, self._surroundings.words
         labels = {_label(name): value for name, value in event.cluster.labels.items()}
         labels |= {"severity": "info" if message.mark else event.severity.word, **_place(event)}
         if name == NEWS or message.mark:
             labels |= {"kind": event.kind.value, "node": event.node or "", "event": event.id, "mark": message.mark or ""}
         labels |= {**self._settings.labels, "alertname": name}
-        annotations = {"summary": f"{mark}{message.title}", "description": message.summary}
-        if remarks := " ".join(self._surroundings.words.remarks(message)):
+        annotations = {"summary": words.marked(message), "description": message.summary}
+        if remarks := words.together(*words.remarks(message)):
             annotations["remarks"] = remarks
         return {
             "labels": {name: text for name, value in labels.items() if (text := one_line(value, VALUE).strip())},

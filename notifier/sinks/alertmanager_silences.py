@@ -223,14 +223,16 @@ class Silencer:
         matchers += [
             {"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in self._settings.also.items()
         ]
-        of = f"{event.cluster.name} (task {event.task.id if event.task else ''})"
+        phrases = self._surroundings.words.phrases
+        about = [event.cluster.name, *([phrases.around.task.format(id=event.task.id)] if event.task else [])]
+        comment = phrases.talk.at_work.format(node=node) + phrases.around.aside.format(text=phrases.listing.join(about))
         return await self._posted(
             {
                 "matchers": matchers,
                 "startsAt": iso(now),
                 "endsAt": iso(now + LASTS),
                 "createdBy": AUTHOR,
-                "comment": one_line(f"node {node} of {of} is being upgraded", 500),
+                "comment": one_line(comment, 500),
             }
         )
 

@@ -177,7 +177,7 @@ class Sink:
             raise DeliveryError(Outcome.RETRY, DeliveryReason.TIMEOUT, words, scope=Scope.SINK)
         notify = partial(
             self._service.notify,
-            title=one_line(f"[{message.mark}] {message.title}" if message.mark else message.title, LONGEST),
+            title=one_line(self._words.marked(message), LONGEST),
             body=text_of(message, self._words),
             notify_type=apprise.NotifyType.SUCCESS
             if message.event.kind is Kind.TASK_SUCCEEDED
@@ -223,5 +223,5 @@ class Sink:
 def text_of(message: Message, words: Words) -> str:
     """The message in a few lines of plain text; its delivery's id is the last, so that a person can tell a repeat."""
     lines = [message.summary, *words.remarks(message), *words.earlier(message, MOST_EARLIER)]
-    lines += [words.moment(message.event.time), f"id {message.id}"]
+    lines += [words.moment(message.event.time), words.phrases.around.identity.format(id=message.id)]
     return "\n".join(one_line(line, LONGEST) for line in lines)

@@ -83,15 +83,16 @@ def as_text(message: Message, words: Words, *, colour: bool) -> str:
     """One line for a person: time, mark, severity, cluster, what happened, and what is to be known about the telling."""
     event = message.event
     symbol, sgr = _SIGNS[event.severity]
-    severity = f"{symbol} {event.severity.word:<8}"
-    remarks = " ".join(words.remarks(message))
+    width = max(len(words.severity(each)) for each in Severity)
+    severity = f"{symbol} {words.severity(event.severity):<{width}}"
+    remarks = words.together(*words.remarks(message))
     parts = [
         event.time.astimezone(words.zone).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z"),
-        f"[{one_line(message.mark, 20)}]" if message.mark else "",
+        one_line(words.mark(message), 20).strip(),
         f"\x1b[{sgr}m{severity}\x1b[0m" if colour else severity,
         one_line(event.cluster.name, 80),
         one_line(message.summary, 1000),
-        f"({remarks})" if remarks else "",
+        words.phrases.around.aside.format(text=remarks).strip() if remarks else "",
     ]
     return "  ".join(filter(None, parts))
 

@@ -6,23 +6,22 @@ have). A subject that changes would split the thread in Gmail, so it says what t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import TERMINAL, Action, Event, Severity
+from notifier.domain.model import FAILURES, TERMINAL, Event, Severity, Status
 from notifier.domain.plain_text import one_line
 from notifier.domain.words import Words
 from notifier.sinks.email_report import bring, cid
-from notifier.sinks.email_words import phrase
 
 HEADER_LINE = 900
 """Characters. A header that is folded inside an id would be encoded, and would thread no more; the limit is 998 (RFC 5322)."""
@@ -81,7 +80,7 @@ def letter(message: Message, last: Receipt | None, sender: Sender) -> Letter:
     """The mail for a message; ``last`` is the receipt of the thread's mail before it."""
     identity = f"<{_token(message.id)}@{sender.domain}>"
     subject = _subject(message, last, sender)
-    shown = f"{sender.subject_prefix} {f'[{message.mark}] ' if message.mark else ''}{subject}".strip()
+    shown = f"{sender.subject_prefix} {sender.words.mark(message)}{subject}".strip()
     mail = EmailMessage(policy=SMTP.clone(max_line_length=HEADER_LINE))
     mail["From"] = sender.address
     mail["To"] = sender.recipients
@@ -132,15 +131,12 @@ def _subject(message: Message, last: Receipt | None, sender: Sender) -> str:
     called = last.fields.get("subject") if last else None
     if called:
         return one_line(called, LONGEST_SUBJECT)
-    event, say = message.event, partial(phrase, sender.words.language)
+    event, words = message.event, sender.words
     if event.sink is not None:
-        work = say("sink", sink=event.sink.name)
-    elif event.task is None:
-        work = say("watching")
+        about = words.phrases.letter.sink.format(sink=event.sink.name)
     else:
-        key = "migration" if event.task.action is Action.AZ_MIGRATION else "upgrade"
-        work = say(f"{key} to", target=event.task.target) if event.task.target else say(key)
-    return one_line(say("subject", cluster=event.cluster.name, work=work), LONGEST_SUBJECT)
+        about = words.task(event.task) if event.task else words.phrases.letter.watching
+    return one_line(words.phrases.title.format(cluster=event.cluster.name, headline=about), LONGEST_SUBJECT)
 
 
 def _previous(last: Receipt | None) -> str | None:
@@ -151,89 +147,84 @@ def _previous(last: Receipt | None) -> str | None:
 
 
 def _filled(template: str, message: Message, sender: Sender) -> str:
-    event, words, language = message.event, sender.words, sender.words.language
-    say = partial(phrase, language)
+    event, words = message.event, sender.words
+    phrases = words.phrases
     symbol, colour = _SYMBOLS[event.severity]
     nodes = _nodes(event, words)
     percent = None if event.progress is None else min(max(round(event.progress * 100), 0), 100)
-    told = [message.title, message.summary]
     earlier = [_earlier(before, words) for before in message.earlier[-MOST_EARLIER:]]
     return _template(template).render(
-        say=say,
-        language="zh-CN" if language == "zh" else "en",
-        headline=_safe(f"[{message.mark}] {told[0]}" if message.mark else told[0]),
-        summary=_safe(told[1]),
-        severity=say(event.severity.word),
+        say=phrases,
+        pair=words.pair,
+        language="zh-CN" if words.language == "zh" else "en",
+        headline=_safe(words.marked(message)),
+        summary=_safe(message.summary),
+        severity=_begin(words.severity(event.severity)),
         symbol=symbol,
         colour=colour,
         happened=words.moment(event.time),
-        remarks=_remarks(message, words),
+        # That it may be a repeat is left out: a repeat must be the same mail.
+        remarks=[_safe(said) for said in (words.no_news(message), *words.remarks(replace(message, may_repeat=False))) if said],
         nodes=nodes,
         percent=percent,
-        tally=_tally(event, percent, say) if nodes else "",
-        eta=_eta(event, words),
+        tally=_tally(event, percent, words) if nodes else "",
+        eta=_safe(words.forecast(event.eta)) if event.eta else "",
+        before=words.before(message),
         earlier=earlier,
-        earlier_count=len(message.earlier),
-        earlier_left=len(message.earlier) - len(earlier),
+        earlier_left=phrases.more_told.format(count=len(message.earlier) - MOST_EARLIER),
+        more=len(message.earlier) > MOST_EARLIER,
         picture=cid(_digest(message.id)) if message.report and message.report.png else None,
         picture_words=_safe(message.report.title) if message.report else "",
         facts=[(_safe(label), _safe(value)) for label, value in message.facts],
         page=sender.page,
-        footer=_safe(say("footer", sender=f"notifier ({sender.name})", event=event.id)),
+        footer=_safe(
+            phrases.letter.footer.format(sender="notifier" + phrases.around.aside.format(text=sender.name), event=event.id)
+        ),
     )
-
-
-def _remarks(message: Message, words: Words) -> list[str]:
-    say = partial(phrase, words.language)
-    late_by = message.late_by or timedelta()
-    found = [
-        (message.mark, say("no news", mark=message.mark)),
-        (message.reminder, say("reminder", count=message.reminder)),
-        (late_by, say("late", span=words.span(late_by))),
-        (message.skipped, say("skipped", count=message.skipped)),
-    ]
-    return [_safe(text) for said, text in found if said]
 
 
 def _nodes(event: Event, words: Words) -> list[_Row]:
     """Where each node stands. The API names nodes only once their turn has come; the others are counted."""
     if event.task is None or not event.task.nodes.total:
         return []
-    say, nodes = partial(phrase, words.language), event.task.nodes
-    over = event.task.status in TERMINAL
-    failed = event.severity >= Severity.ERROR
+    around, nodes = words.phrases.around, event.task.nodes
     done, working = nodes.completed, tuple(name for name in nodes.in_flight if name not in nodes.completed)
-    rows = [_Row("✓", "#1f7a3d", _safe(name), say("done")) for name in done[-MOST_NODES:]]
+    rows = [_Row("✓", "#1f7a3d", _safe(name), around.done) for name in done[-MOST_NODES:]]
     if len(done) > MOST_NODES:
-        rows.insert(0, _Row("✓", "#1f7a3d", _several(len(done) - MOST_NODES, say), say("done")))
-    symbol, colour = ("✖", "#c02626") if failed else ("▶", "#1b5fb8")
-    for name in working[:MOST_NODES]:
-        stage = ""
-        if event.stage and event.node == name:
-            stage = f": {words.stage(event.stage.name)} ({words.status(event.stage.status)})"
-        rows.append(_Row(symbol, colour, _safe(name), _safe(say("halted" if over else "working") + stage)))
+        rows.insert(0, _Row("✓", "#1f7a3d", around.more_nodes.format(count=len(done) - MOST_NODES), around.done))
+    symbol, colour, state = _at_work(event.task.status, words)
+    rows += [_Row(symbol, colour, _safe(name), _safe(_with_stage(state, event, name, words))) for name in working[:MOST_NODES]]
     if len(working) > MOST_NODES:
-        rows.append(_Row(symbol, colour, _several(len(working) - MOST_NODES, say), say("working")))
+        rows.append(_Row(symbol, colour, around.more_nodes.format(count=len(working) - MOST_NODES), state))
     if (left := nodes.total - len(done) - len(working)) > 0:
-        rows.append(_Row("○", "#5b6775", _several(left, say), say("to come")))
+        rows.append(_Row("○", "#5b6775", around.more_nodes.format(count=left), around.to_come))
     return rows
 
 
-def _several(count: int, say: "partial[str]") -> str:
-    return say("one") if count == 1 else say("several", count=count)
+def _at_work(status: str, words: Words) -> tuple[str, str, str]:
+    """Symbol, colour and state of the nodes in flight: what a task fails with in flight has failed."""
+    around = words.phrases.around
+    if status in FAILURES:
+        return "✖", "#c02626", around.failed
+    return "▶", "#1b5fb8", around.halted if status in TERMINAL else around.working
 
 
-def _tally(event: Event, percent: int | None, say: "partial[str]") -> str:
+def _with_stage(state: str, event: Event, node: str, words: Words) -> str:
+    """The state of a node, with the stage that it is in or has failed at, where that is known."""
+    stage = event.stage if event.node == node else None
+    if stage is None and event.task is not None and event.task.current_node == node:
+        stage = next((each for each in event.task.stages if each.status in {Status.FAILED, Status.RUNNING}), None)
+    if stage is None:
+        return state
+    said = words.pair(state, words.stage(stage.name))
+    told_already = stage.status == Status.RUNNING or (stage.status == Status.FAILED and state == words.phrases.around.failed)
+    return said if told_already else said + words.phrases.around.aside.format(text=words.status(stage.status))
+
+
+def _tally(event: Event, percent: int | None, words: Words) -> str:
     nodes = event.task.nodes if event.task else None
-    counted = say("of nodes", done=len(nodes.completed), total=nodes.total) if nodes else ""
-    return counted if percent is None else f"{counted} · {say('percent', percent=percent)}"
-
-
-def _eta(event: Event, words: Words) -> str:
-    if event.eta is None:
-        return ""
-    bounds = {"earliest": words.moment(event.eta.earliest), "latest": words.moment(event.eta.latest)}
-    return _safe(phrase(words.language, "eta", **bounds, basis=words.basis(event.eta.basis)))
+    counted = words.phrases.completed.format(done=len(nodes.completed), total=nodes.total) if nodes else ""
+    return counted if percent is None else f"{counted} · {percent}%"
 
 
 def _earlier(event: Event, words: Words) -> _Row:
@@ -243,6 +234,10 @@ def _earlier(event: Event, words: Words) -> _Row:
 
 def _safe(text: str) -> str:
     return one_line(text, LONGEST_VALUE)
+
+
+def _begin(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _token(text: str) -> str:

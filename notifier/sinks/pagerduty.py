@@ -128,8 +128,7 @@ class Sink:
         return {"payload": self._payload(message), "links": self._links()}
 
     def _payload(self, message: Message) -> dict[str, Any]:
-        mark = f"[{message.mark}] " if message.mark else ""
-        said = " ".join((f"{mark}{message.title}: {message.summary}", *self._words.remarks(message)))
+        said = self._words.together(self._words.line(message), *self._words.remarks(message))
         return {
             "summary": one_line(said, SUMMARY),
             "source": one_line(message.event.cluster.id, 255) or "-",
@@ -138,7 +137,7 @@ class Sink:
         }
 
     def _links(self) -> list[dict[str, str]]:
-        return [] if self._page is None else [{"href": self._page, "text": "Status page"}]
+        return [] if self._page is None else [{"href": self._page, "text": self._words.phrases.around.page}]
 
     async def _enqueue(self, path: str, body: dict[str, Any]) -> None:
         data = json_line({"routing_key": self._key, **body}).encode()

@@ -242,7 +242,7 @@ class Sink:
         if self._channel is None or self._calls is None:
             return await self._hook(message)
         receipt = await self._living(message, last)
-        await share(self._calls, self._session, message, receipt.fields["channel"], receipt.fields["ts"])
+        await share(self._calls, self._session, message, self._card.words, receipt.fields)
         return receipt
 
     async def _living(self, message: Message, last: Receipt | None) -> Receipt:
@@ -256,7 +256,7 @@ class Sink:
             try:
                 await _there(self._channel).edit(root, self._card.fallback(message), forms, metadata=_metadata(message))
             except MessageGone:
-                return await self._post_root(message, "deleted")
+                return await self._post_root(message, self._card.words.phrases.around.deleted)
         newest = fields.get("newest", root)
         if (self._place(message.event) != "root" or message.reminder) and not told:
             newest = await self._reply(message, root, newest)
@@ -308,7 +308,7 @@ class Sink:
         try:
             return await _there(self._channel).find(message.id, **where), note
         except CannotLook:
-            return None, note or "repeated"  # Better twice than never.
+            return None, note or self._card.words.phrases.repeat  # Better twice than never.
 
     async def _hook(self, message: Message) -> Receipt:
         url = self._settings.url

@@ -9,7 +9,7 @@ from contextlib import suppress
 from hashlib import sha256
 
 from notifier.domain.errors import DeliveryError, Outcome
-from notifier.domain.model import FAILURES, Status
+from notifier.domain.model import FAILURES, Kind, Status
 from notifier.domain.plain_text import json_line, one_line
 from notifier.sinks import slack_blocks as kit
 from notifier.sinks.desk import Desk, Standing
@@ -29,16 +29,6 @@ ALMOST = 0.9
 """Of the time between two looks: so long a replica's look keeps the others from looking, and not itself from looking again."""
 
 MOVING = FAILURES | {Status.RUNNING}
-
-PHRASES = {
-    "en": {
-        "title": "Upgrades under way",
-        "quiet": "Nothing is under way.",
-        "more": "and {count} more",
-        "unseen": "cannot be watched",
-    },
-    "zh": {"title": "正在进行的升级", "quiet": "当前没有正在进行的升级。", "more": "另有 {count} 个", "unseen": "无法监控"},
-}
 
 
 class Board:
@@ -80,7 +70,7 @@ class Board:
             return
         if ts:  # Whoever is killed between the edit and the note of it must not leave a note of what was there before.
             await self._desk.keep(self._name, KEEPSAKE, ts)
-        ts = await self._show(ts, f"{blocks[0]['text']['text']}: {len(lines)}", blocks)
+        ts = await self._show(ts, self._card.words.pair(self._card.words.phrases.talk.board, str(len(lines))), blocks)
         await self._desk.keep(self._name, KEEPSAKE, f"{ts} {mark}")
 
     async def _show(self, known: str, text: str, blocks: list[Block]) -> str:
@@ -99,22 +89,23 @@ class Board:
 
 def lines_of(standings: Sequence[Standing], card: Card) -> list[str]:
     """One line for each task that runs or has failed and was not retried, and for each cluster that cannot be watched."""
-    unseen = PHRASES.get(card.words.language, PHRASES["en"])["unseen"]
+    words = card.words
+    unseen = words.phrases.tellings[Kind.CLUSTER_UNREACHABLE].headline
     lines = []
     for standing in standings:
         name = f"*{escaped(one_line(standing.cluster.name, NAME), 90)}*"
         if standing.outage is not None:
-            lines.append(f":no_entry: {name} {unseen}: {escaped(standing.outage.reason, 30)}")
+            lines.append(f":no_entry: {name} {words.pair(unseen, escaped(words.reason(standing.outage), 30))}")
         for _, task, share in standing.tasks:
             if task.status in MOVING:
-                lines.append(f"{card.state(task, brief=True)} {name} {card.bar(task, share)} · {card.say(task.action)}")
+                lines.append(f"{card.state(task, brief=True)} {name} {card.bar(task, share)} · {words.work(task)}")
     return lines
 
 
 def blocks_of(lines: Sequence[str], card: Card) -> list[Block]:
     """The board with these lines."""
-    title, quiet, more = (PHRASES.get(card.words.language, PHRASES["en"])[key] for key in ("title", "quiet", "more"))
-    shown = [*lines[:LONGEST]] or [quiet]
+    phrases = card.words.phrases
+    shown = [*lines[:LONGEST]] or [phrases.talk.quiet]
     if len(lines) > LONGEST:
-        shown.append(more.format(count=len(lines) - LONGEST))
-    return [kit.header(title), *(kit.section("\n".join(shown[at : at + 10])) for at in range(0, len(shown), 10))]
+        shown.append(phrases.more.format(count=len(lines) - LONGEST))
+    return [kit.header(phrases.talk.board), *(kit.section("\n".join(shown[at : at + 10])) for at in range(0, len(shown), 10))]

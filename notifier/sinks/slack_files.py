@@ -14,6 +14,7 @@ from yarl import URL
 
 from notifier.domain.errors import DeliveryError
 from notifier.domain.message import Message, Report
+from notifier.domain.words import Words
 from notifier.sinks.slack_calls import MessageGone
 
 SCOPE = "files:write"
@@ -32,7 +33,7 @@ class Calling(Protocol):
         """Read."""
 
 
-async def share(calls: Calling, session: aiohttp.ClientSession, message: Message, channel: str, thread: str) -> bool:
+async def share(calls: Calling, session: aiohttp.ClientSession, message: Message, words: Words, place: Mapping[str, str]) -> bool:
     """Share a message's report in the thread of the message that has been told.
 
     A report is worth less than its message, which has arrived: whatever goes wrong here is no failure of the delivery. What may
@@ -42,19 +43,22 @@ async def share(calls: Calling, session: aiohttp.ClientSession, message: Message
         calls: The workspace.
         session: For the bytes.
         message: That brings a report, or none.
-        channel: Where it was told.
-        thread: The ``ts`` of the thread's first message.
+        words: In which it is told.
+        place: Where it was told: the ``channel``, and the ``ts`` of the thread's first message.
 
     Returns:
         Whether it is there.
     """
     if message.report is None or message.may_repeat:
         return False
-    mark = f"[{message.mark}] " if message.mark else ""
-    said = {"channel_id": channel, "thread_ts": thread, "initial_comment": f"{mark}{message.report.title}"}
+    said = {
+        "channel_id": place["channel"],
+        "thread_ts": place["ts"],
+        "initial_comment": words.mark(message) + message.report.title,
+    }
     try:
         async with asyncio.timeout(LONGEST):
-            uploaded = [await _upload(calls, session, *each) for each in _files(message.report)]
+            uploaded = [await _upload(calls, session, *each) for each in _files(message.report, words)]
             files = [file for file in uploaded if file is not None]
             if files:
                 await calls.call("files.completeUploadExternal", files=files, **said)
@@ -63,9 +67,9 @@ async def share(calls: Calling, session: aiohttp.ClientSession, message: Message
     return bool(files)
 
 
-def _files(report: Report) -> list[tuple[str, str, bytes]]:
+def _files(report: Report, words: Words) -> list[tuple[str, str, bytes]]:
     """Name, title and bytes of each file."""
-    page = ("report.html", f"{report.title}: report", report.html.encode("utf-8", "replace"))
+    page = ("report.html", words.pair(report.title, words.phrases.around.report), report.html.encode("utf-8", "replace"))
     return [page] if report.png is None else [("timeline.png", report.title, report.png), page]
 
 

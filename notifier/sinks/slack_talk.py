@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from notifier.domain import duration
 from notifier.domain.errors import DeliveryError
 from notifier.domain.model import FAILURES, Event
+from notifier.domain.phrases import TalkPhrases
 from notifier.domain.plain_text import one_line
 from notifier.sinks import slack_blocks as kit
 from notifier.sinks import slack_modal as modal
@@ -28,57 +29,6 @@ COURSE = 30
 
 DETAIL = 400
 """Characters of why somebody was not told."""
-
-PHRASES: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "unknown": "That is not known any more: events are kept for a month.",
-        "closed": "That did not work, please try again: {why}",
-        "quiet": "Nothing is under way. Clusters watched: {count}.",
-        "clusters": "Clusters watched: {count}.",
-        "no_cluster": "No cluster is called {name}, or nothing has happened to it yet.",
-        "muted": "Muted until {until}: progress and reminders are not told, failures and the end are.",
-        "long": "A mute is 1m to 24h long, as `/css mute search-prod 2h`.",
-        "looking": "Looking it up…",
-        "close": "Close",
-        "opened": "See the window.",
-        "course": "*What has happened*",
-        "told": "*Who was told of it*",
-        "more": "and {count} more",
-        "help": "`/css status` · `/css mute CLUSTER [1h]` · `/css explain CLUSTER` or an event's id",
-        "happened": "Happened {time}, seen {seen}; number {number} of its task.",
-        "inferred": "It follows from what was seen later.",
-        "nobody": "No route has told anybody.",
-        "delivered": "told {time}, tries: {tries}",
-        "pending": "still to be told, tries so far: {tries}",
-        "sending": "being told",
-        "dead": "given up after {tries} tries: {why}",
-        "silenced": "not told: silenced by {why}",
-    },
-    "zh": {
-        "unknown": "该事件已无记录：事件保留一个月。",
-        "closed": "操作未成功，请重试：{why}",
-        "quiet": "{count} 个集群均无正在进行的任务。",
-        "clusters": "共监控 {count} 个集群。",
-        "no_cluster": "没有名为 {name} 的集群，或该集群尚无事件。",
-        "muted": "已静音至 {until}：不再通知进度与提醒，失败与结束仍会通知。",
-        "long": "静音时长为 1m 至 24h，例如 `/css mute search-prod 2h`。",
-        "looking": "正在查询…",
-        "close": "关闭",
-        "opened": "请见弹出窗口。",
-        "course": "*经过*",
-        "told": "*通知情况*",
-        "more": "另有 {count} 条",
-        "help": "`/css status` · `/css mute 集群 [1h]` · `/css explain 集群` 或事件 ID",
-        "happened": "发生于 {time}，发现于 {seen}；任务的第 {number} 个事件。",
-        "inferred": "由之后的观察推断得出。",
-        "nobody": "没有路由通知任何人。",
-        "delivered": "已于 {time} 送达，尝试 {tries} 次",
-        "pending": "待通知，已尝试 {tries} 次",
-        "sending": "正在通知",
-        "dead": "尝试 {tries} 次后放弃：{why}",
-        "silenced": "未通知：{why} 已静音",
-    },
-}
 
 
 class Voice(Protocol):
@@ -105,9 +55,9 @@ class Talk:
         self._card = card
         self._voice = voice
 
-    def say(self, key: str, **values: object) -> str:
-        """A phrase in the sink's language."""
-        return PHRASES.get(self._card.words.language, PHRASES["en"])[key].format(**values)
+    @property
+    def _say(self) -> TalkPhrases:
+        return self._card.words.phrases.talk
 
     async def hear(self, kind: Envelope, payload: Mapping[str, Any]) -> Reply:
         """Act on what came over the socket; the answer to a command."""
@@ -117,7 +67,7 @@ class Talk:
         try:
             lines = await self._command(payload)
         except DeskClosed as error:
-            lines = [self.say("closed", why=escaped(str(error)))]
+            lines = [self._closed(error)]
         return {"response_type": "ephemeral", "text": self._cut(lines)}
 
     async def _press(self, payload: Mapping[str, Any]) -> None:
@@ -134,7 +84,7 @@ class Talk:
                 return
             event = await self._desk.event(value)
             if event is None:
-                await self._voice.whisper(channel, person, self.say("unknown"))
+                await self._voice.whisper(channel, person, self._say.unknown)
                 return
             who = one_line(str(user.get("name") or user.get("username") or person or "?"), 80)
             if wish == "acknowledge":
@@ -144,7 +94,7 @@ class Talk:
             await self._voice.redraw(event, channel, ts)
         except DeskClosed as error:
             with suppress(DeliveryError):
-                await self._voice.whisper(channel, person, self.say("closed", why=escaped(str(error))))
+                await self._voice.whisper(channel, person, self._closed(error))
         except DeliveryError:
             # What was wished for is kept; the card shows it with its next edit. Speaking up failed, so there is no way to say so.
             return
@@ -154,13 +104,13 @@ class Talk:
 
         The window is opened before anything is looked up: the trigger lasts three seconds, and the store may be slow.
         """
-        window = await self._voice.open(trigger, self._window([kit.section(self.say("looking"))]))
+        window = await self._voice.open(trigger, self._window([kit.section(self._say.looking)]))
         try:
             event = await self._desk.event(event_id)
-            lines = [self.say("unknown")] if event is None else await self._explained(event)
+            lines = [self._say.unknown] if event is None else await self._explained(event)
             blocks = modal.paragraphs(lines) if event is None or window is None else await self._story(event, lines)
         except DeskClosed as error:
-            lines = [self.say("closed", why=escaped(str(error)))]
+            lines = [self._closed(error)]
             blocks = modal.paragraphs(lines)
         if window is not None:
             with suppress(DeliveryError):
@@ -169,14 +119,16 @@ class Talk:
         await self._voice.whisper(channel, person, self._cut(lines))
 
     def _window(self, blocks: Sequence[Block]) -> View:
-        return modal.window(self._card.say("explain"), self.say("close"), blocks)
+        return modal.window(self._say.explain, self._say.close, blocks)
 
     def _cut(self, lines: Sequence[str]) -> str:
         """As many of the lines as an answer in the channel may have."""
         kept = list(lines)
         while len(kept) > MOST or sum(map(kit.units, kept)) + len(kept) > LONGEST:
             kept.pop()
-        return "\n".join(kept if len(kept) == len(lines) else [*kept, self.say("more", count=len(lines) - len(kept))])
+        return "\n".join(
+            kept if len(kept) == len(lines) else [*kept, self._card.words.phrases.more_told.format(count=len(lines) - len(kept))]
+        )
 
     async def _command(self, payload: Mapping[str, Any]) -> Sequence[str]:
         words = one_line(str(payload.get("text", "")), 200).split()
@@ -189,27 +141,27 @@ class Talk:
             case ["mute", cluster, lasting]:
                 found = duration.seconds(lasting)
                 if found is None or not 60.0 <= found <= LONGEST_MUTE:  # noqa: PLR2004 - a minute
-                    return [self.say("long")]
+                    return [self._say.mute_length]
                 return await self._mute(cluster, who, found)
             case ["explain", subject]:
                 event = await self._desk.event(subject) or await self._desk.newest(cluster=subject)
                 if event is None:
-                    return [self.say("no_cluster", name=escaped(subject, 80))]
+                    return [self._say.no_cluster.format(name=escaped(subject, 80))]
                 return await self._explained_here(event, str(payload.get("trigger_id", "")))
-        return [self.say("help")]
+        return [self._say.help]
 
     async def _status(self) -> Sequence[str]:
         standings = await self._desk.standings()
         lines = lines_of(standings, self._card)
         if not lines:
-            return [self.say("quiet", count=len(standings))]
-        return [*lines[: MOST - 1], self.say("clusters", count=len(standings))]
+            return [self._card.words.together(self._say.quiet, self._say.clusters.format(count=len(standings)))]
+        return [*lines[: MOST - 1], self._say.clusters.format(count=len(standings))]
 
     async def _mute(self, cluster: str, who: str, seconds: float) -> Sequence[str]:
         event = await self._desk.newest(cluster=cluster)
         if event is None:
-            return [self.say("no_cluster", name=escaped(cluster, 80))]
-        return [self.say("muted", until=kit.date(await self._desk.mute(event, who, seconds)))]
+            return [self._say.no_cluster.format(name=escaped(cluster, 80))]
+        return [self._say.mute_holds.format(until=kit.date(await self._desk.mute(event, who, seconds)))]
 
     async def _explained_here(self, event: Event, trigger: str) -> Sequence[str]:
         """The answer to a command: where it was given if it fits, else in a window."""
@@ -217,22 +169,22 @@ class Talk:
         if self._cut(lines) == "\n".join(lines):
             return lines
         window = await self._voice.open(trigger, self._window(await self._story(event, lines)))
-        return lines if window is None else [self.say("opened")]
+        return lines if window is None else [self._say.opened]
 
     async def _explained(self, event: Event) -> Sequence[str]:
         """What is known of an event, in lines."""
         lines = [
             f"*{escaped(event.cluster.name, 80)}* {escaped(self._card.words.summary(event))}",
-            self.say("happened", time=kit.date(event.time), seen=kit.date(event.observed_at), number=event.sequence),
+            self._say.happened.format(time=kit.date(event.time), seen=kit.date(event.observed_at), number=event.sequence),
         ]
         if not event.observed:
-            lines.append(self.say("inferred"))
+            lines.append(self._say.inferred)
         lines += self._card.silenced(await self._desk.silences(event))
         fates = await self._desk.fates(event)
         return [
             *lines,
-            self.say("told"),
-            *([f"• {escaped(fate.sink, 40)}: {self._fate(fate)}" for fate in fates] or [self.say("nobody")]),
+            f"*{self._say.told}*",
+            *([f"• {self._card.words.pair(escaped(fate.sink, 40), self._fate(fate))}" for fate in fates] or [self._say.nobody]),
         ]
 
     async def _story(self, event: Event, lines: Sequence[str]) -> Sequence[Block]:
@@ -241,11 +193,26 @@ class Talk:
         happened = [f"{kit.date(each.time)} {escaped(self._card.words.summary(each))}" for each in course]
         failed = event.task.fail_message if event.task is not None and event.task.status in FAILURES else None
         quoted = [kit.quoted(failed, kit.SECTION)] if failed else []
-        return [*modal.paragraphs(lines[:1]), *quoted, *modal.paragraphs([*lines[1:], self.say("course"), *happened])]
+        return [*modal.paragraphs(lines[:1]), *quoted, *modal.paragraphs([*lines[1:], f"*{self._say.course}*", *happened])]
 
     def _fate(self, fate: Fate) -> str:
         time = kit.date(fate.at) if fate.at else "-"
-        return self.say(fate.state, time=time, tries=fate.tries, why=escaped(fate.detail or "-", DETAIL))
+        why = self._why(fate.detail or "-", silenced=fate.state == "silenced")
+        said = {"time": time, "tries": self._say.tries.format(count=fate.tries), "why": escaped(why, DETAIL)}
+        return self._say.fates.get(fate.state, fate.state).format(**said)
+
+    def _why(self, detail: str, *, silenced: bool) -> str:
+        words = self._card.words
+        if not silenced:
+            return words.phrases.failures.get(detail) or words.detail(detail)
+        who, colon, rest = detail.partition(": ")  # As `Silence.words` has it.
+        why, bracket, silence = rest.rpartition(" (")
+        if not (colon and bracket):
+            return detail
+        return words.pair(who, words.wish(why)) + words.phrases.around.aside.format(text=silence.removesuffix(")"))
+
+    def _closed(self, error: DeskClosed) -> str:
+        return self._say.closed.format(why=escaped(self._card.words.detail(str(error))))
 
 
 def _dict(value: object) -> Mapping[str, Any]:

@@ -74,7 +74,7 @@ CHOICE = "Someone must choose: retry or terminate."
         (
             Kind.TASK_VANISHED,
             "upgrade is no longer listed",
-            f"Upgrade is no longer listed: it was running when the API listed it last {STANDING}.",
+            f"Upgrade is no longer listed: it was still running when the API last listed it {STANDING}.",
         ),
         (Kind.TASK_DEADLINE_NEAR, "data migration nears its limit", "Data migration nears its limit of 48 h."),
         (Kind.TASK_WINDOW_ENDING, "upgrade still running, its change window ends", f"The change window ends {STANDING}."),
@@ -85,11 +85,14 @@ CHOICE = "Someone must choose: retry or terminate."
         (Kind.STAGE_SUCCEEDED, "stage succeeded", "Node n2: stage 4 “Node replacement” succeeded after 1 min 35 s."),
         (Kind.STAGE_FAILED, "stage FAILED", "Node n2: stage 4 “Node replacement” failed after 1 min 35 s: disk full."),
         (Kind.CLUSTER_UNREACHABLE, "cannot be watched", "No data since 2026-03-01 09:53:00 UTC (server: HTTP 503)."),
-        (Kind.CLUSTER_RECOVERED, "is watched again", "Data again, after 7 min without."),
+        (Kind.CLUSTER_RECOVERED, "is watched again", "Data is coming in again, after 7 min without any."),
         (
             Kind.SINK_FAILING,
             "sink team FAILS",
-            "Sink team cannot be told anything since 2026-03-01 08:00:00 UTC (refused: HTTP 401). 7 message(s) wait for it.",
+            (
+                "Sink team has not accepted anything since 2026-03-01 08:00:00 UTC (refused: HTTP 401). "
+                "7 messages are waiting for it."
+            ),
         ),
         (
             Kind.CLUSTER_DISCOVERED,
@@ -112,10 +115,11 @@ def test_every_kind_has_its_words(kind: Kind, headline: str, line: str) -> None:
     ("waiting", "lost", "merged", "said"),
     [
         (0, 0, 0, ""),
-        (3, 0, 0, " Messages that waited and follow now: 3."),
+        (3, 0, 0, " 3 messages that waited follow now."),
+        (1, 1, 1, " 1 message that waited follows now. 1 old one is told along with newer ones. 1 was given up."),
         (
             *(3, 0, 2),
-            " Messages that waited and follow now: 3. Of those, 2 are old and told along with newer ones, task by task.",
+            " 3 messages that waited follow now. 2 old ones are told along with newer ones, task by task.",
         ),
         (0, 2, 0, " 2 were given up."),
     ],
@@ -174,7 +178,7 @@ def test_a_length_is_said_in_its_two_largest_units_where_it_makes_sense(
 
 def test_an_outage_that_seems_to_end_before_it_began_lasted_nothing() -> None:
     it = event(Kind.CLUSTER_RECOVERED, time=OUTAGE.since - timedelta(seconds=1))
-    assert summary(it) == "Data again, after 0 s without."
+    assert summary(it) == "Data is coming in again, after 0 s without any."
 
 
 def test_facts_come_in_the_order_in_which_they_are_shown() -> None:
@@ -183,7 +187,7 @@ def test_facts_come_in_the_order_in_which_they_are_shown() -> None:
         ("Region", "cn-north-4"),
         ("Action", "upgrade"),
         ("Target", "7.10.2"),
-        ("Status", "RUNNING"),
+        ("Status", "running"),
         ("Attempt", "2"),
         ("Nodes", "1 of 3 completed"),
         ("In flight", "n2"),

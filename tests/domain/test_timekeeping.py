@@ -98,7 +98,9 @@ def test_what_others_took_says_what_is_usual() -> None:
     assert events[0].timing.basis == "this cluster's history"
     assert events[0].timing.usual is not None
     assert 640 < events[0].timing.usual < 36 * 60 / 1.7
-    assert "stage 1 “stage 1” of node css-test-ess-esn-1-1, without progress for 36 min; usually it takes" in summary(events[0])
+    assert "stage 1 “stage 1” of node css-test-ess-esn-1-1, without progress for 36 min; it usually takes at most" in summary(
+        events[0]
+    )
 
 
 def test_the_wait_between_two_stages_can_stall_too() -> None:
@@ -234,7 +236,8 @@ def test_the_limit_of_data_migration_is_warned_of_three_times() -> None:
     assert [event.timing and event.timing.share for event in told] == [50, 75, 90]
     assert [(event.time - NOW) / timedelta(hours=1) for event in told] == [24, 36, 44]
     said = (
-        f"its limit of 48 h: off node {NODES[0]} it has used 50 %; at 2026-03-03 08:00 UTC Huawei gives up and the upgrade fails"
+        f"its limit of 48 h: moving the data off node {NODES[0]} has used 50% of it; "
+        "at 2026-03-03 08:00 UTC Huawei gives up and the upgrade fails"
     )
     assert said in summary(told[0])
     late = Keeper(Limits(None))
@@ -250,14 +253,15 @@ def test_the_end_of_a_window_is_told_once_with_what_is_left() -> None:
     (ending,) = keeper.look(90, OFFLINE)
     assert ending.kind is Kind.TASK_WINDOW_ENDING
     assert ending.timing is not None
-    assert summary(ending).startswith("The change window ends at 2026-03-01 10:00 UTC; 2 of 2 nodes are left, ")
+    assert summary(ending).startswith("The change window ends at 2026-03-01 10:00 UTC; ")
+    assert summary(ending).endswith("(0 of 2 nodes, 25%).")
     assert keeper.look(119, OFFLINE) == []
     assert keeper.look(121, OFFLINE) == []
 
 
 @pytest.mark.parametrize(
     ("minutes", "fits", "words"),
-    [(600, True, "it will be over in time"), (31, None, "is open"), (1, False, "it will NOT be over in time")],
+    [(600, True, "the upgrade will be done in time"), (31, None, "is open"), (1, False, "the upgrade will NOT be done in time")],
 )
 def test_whether_the_end_fits_the_window_is_said(minutes: int, fits: bool | None, words: str) -> None:
     keeper = Keeper(Limits(None, Window(ends=NOW + minutes * MINUTE, warn=600 * MINUTE)))

@@ -2,9 +2,10 @@
 # ruff: noqa: RUF001 - Chinese has punctuation of its own
 
 import re
-from dataclasses import fields, replace
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from notifier.domain import phrases_zh
 from notifier.domain.errors import DeliveryReason, FetchReason
-from notifier.domain.model import STAGE_STATUSES, TASK_STATUSES, Action, Kind, Stage
+from notifier.domain.model import STAGE_STATUSES, TASK_STATUSES, Action, Kind, Severity, Stage
 from notifier.domain.phrases import Labels
 from notifier.domain.render import payload, summary
 from notifier.domain.samples import FAIL_MESSAGE, sample, samples
@@ -54,7 +55,7 @@ def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
     if event.task:
         names += [event.task.target, event.task.fail_message, event.task.id, *event.task.nodes.in_flight]
     if event.sink:
-        names += [event.sink.name, event.sink.detail]
+        names += [event.sink.name, "the token is not valid"]
     said = " ".join([message.title, message.summary, *(f"{label} {value}" for label, value in message.facts)])
     for name in sorted(filter(None, names), key=len, reverse=True):
         said = said.replace(name, "")
@@ -64,13 +65,13 @@ def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("kind", "title", "summary"),
     [
-        (Kind.TASK_STARTED, "升级已开始", "升级到 7.10.2_22.5.1_1230 已开始（已完成 0/3 个节点，0%）。"),
+        (Kind.TASK_STARTED, "升级已开始", "升级（目标 7.10.2_22.5.1_1230）已开始（已完成 0/3 个节点，0%）。"),
         (
             Kind.TASK_FAILED,
             "升级失败",
-            f"升级失败（已完成 1/3 个节点，33%）：{FAIL_MESSAGE}。需要人工选择：重试或终止。",
+            f"升级失败（已完成 1/3 个节点，33%），失败信息：“{FAIL_MESSAGE}”。请人工选择：重试或终止。",
         ),
-        (Kind.TASK_RETRIED, "升级已重试", "升级已重试：第 2 次执行（已完成 1/3 个节点，33%）。"),
+        (Kind.TASK_RETRIED, "升级已重试", "升级已重试，当前为第 2 次执行（已完成 1/3 个节点，33%）。"),
         (Kind.NODE_COMPLETED, "节点升级完成", "节点 css-sample-ess-esn-1-1 已完成升级（已完成 1/3 个节点，33%）。"),
         (Kind.STAGE_SUCCEEDED, "阶段成功", "节点 css-sample-ess-esn-1-1：阶段 0“数据迁移”成功，耗时 6 分钟。"),
         (Kind.CLUSTER_UNREACHABLE, "无法监控", "自 2026-03-01 15:25:00 CST 起无法获取数据（服务端错误：HTTP 503）。"),
@@ -79,8 +80,8 @@ def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
             Kind.SINK_FAILING,
             "通知渠道 sample-sink 故障",
             (
-                "自 2026-03-01 15:35:00 CST 起无法通过渠道 sample-sink 发送通知"
-                "（认证被拒绝：HTTP 401: the token is not valid）。7 条消息等待发送。"
+                "自 2026-03-01 15:35:00 CST 起无法通过通知渠道 sample-sink 发送通知"
+                "（认证被拒绝：HTTP 401，对方应答：“the token is not valid”）。7 条消息等待发送。"
             ),
         ),
         (
@@ -103,14 +104,35 @@ def test_an_az_migration_and_a_task_found_running_have_chinese_words() -> None:
     event = sample(Kind.TASK_STARTED).event
     assert event.task is not None
     found = replace(event, catch_up=True, task=replace(event.task, action=Action.AZ_MIGRATION, target="cn-north-4c"))
-    assert SHANGHAI.title(found) == "sample-cluster：可用区迁移进行中"
-    assert SHANGHAI.summary(found) == "可用区迁移到 cn-north-4c 正在进行（已完成 0/3 个节点，0%）。"
+    assert SHANGHAI.title(found) == "sample-cluster：可用区切换进行中"
+    assert SHANGHAI.summary(found) == "可用区切换（目标 cn-north-4c）正在进行（已完成 0/3 个节点，0%）。"
 
 
 def test_facts_are_labelled_in_the_language_of_the_reader() -> None:
     facts = dict(sample(Kind.STAGE_FAILED, words=SHANGHAI).facts)
     assert (facts["操作"], facts["状态"], facts["节点进度"], facts["阶段"]) == ("升级", "失败", "已完成 1/3", "节点替换")
     assert facts["发现时间"] == "2026-03-01 14:35:04 CST"
+
+
+def holes(phrase: Any, path: str = "") -> Iterator[tuple[str, set[str]]]:
+    """What each phrase of a language has to be filled in with, by where it stands."""
+    if is_dataclass(phrase):
+        for each in fields(phrase):
+            yield from holes(getattr(phrase, each.name), f"{path}.{each.name}")
+    elif isinstance(phrase, str):
+        yield path, set(re.findall(r"\{(\w+)\}", phrase))
+
+
+def test_both_languages_fill_in_the_same() -> None:
+    # A kind may be told with other facts in one language; and one that has no word for "1 thing" needs none.
+    apart = {".found.headline", ".found.summary"}
+    english, chinese = (dict(holes(LANGUAGES[language])) for language in ("en", "zh"))
+    assert {path for path in english if path in chinese and path not in apart and english[path] != chinese[path]} == set()
+    assert {path for path in english.keys() - chinese.keys() if not path.endswith(".one")} == set()
+    for language in LANGUAGES.values():
+        assert set(language.around.severities) == set(Severity)
+        assert set(language.around.no_news) == {"TEST", "DRILL", "REPLAY"}
+        assert set(language.statuses) == STAGE_STATUSES | TASK_STATUSES
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -159,17 +181,27 @@ def test_what_is_to_be_known_of_the_telling_is_said_in_the_readers_language() ->
     news = sample(Kind.TASK_FAILED)
     assert Words().remarks(news) == Words().earlier(news, 3) == ()
     told = replace(news, late_by=timedelta(hours=2), skipped=3, may_repeat=True, reminder=1)
-    assert Words().remarks(told) == ("Told 2 h late.", "3 earlier message(s) never arrived.", "May be a repeat.", "Reminder 1.")
-    assert SHANGHAI.remarks(told) == ("延迟 2 小时送达。", "之前有 3 条消息未能送达。", "可能是重复消息。", "第 1 次提醒。")
+    assert Words().remarks(told) == (
+        "Delivered 2 h late.",
+        "3 earlier messages never arrived.",
+        "This may be a repeat.",
+        "Reminder 1: this still lasts.",
+    )
+    assert SHANGHAI.remarks(told) == (
+        "延迟 2 小时送达。",
+        "此前有 3 条消息未能送达。",
+        "此消息可能重复。",
+        "第 1 次提醒：情况仍在持续。",
+    )
 
 
 def test_what_is_told_along_is_listed_and_what_is_left_out_is_counted() -> None:
     before = tuple(message.event for message in samples()[:3])
     news = replace(sample(Kind.TASK_FAILED), earlier=before)
     first, *rest = Words().earlier(news, 3)
-    assert first == "Before this:"
+    assert first == "Before this (3):"
     assert rest[0] == f"{Words().moment(before[0].time)} {Words().summary(before[0])}"
-    assert SHANGHAI.earlier(news, 1)[:2] == ("此前：", "……另有 2 条")
+    assert SHANGHAI.earlier(news, 1)[:2] == ("此前的消息（3 条）：", "……另有 2 条")
     assert len(SHANGHAI.earlier(news, 1)) == 3
 
 
@@ -203,5 +235,5 @@ def test_a_window_that_ends_is_told_without_a_forecast_too() -> None:
     told, bare = summary(event), summary(replace(event, eta=None))
     assert "expected" in told
     assert "expected" not in bare
-    assert bare.startswith(told.partition(" (")[0])
+    assert bare.startswith(told.partition("; it is")[0])
     assert summary(replace(event, task=None)) == "The change window ends."

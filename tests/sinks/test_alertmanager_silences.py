@@ -149,7 +149,7 @@ async def test_the_nodes_in_flight_are_silenced_and_no_others() -> None:
     assert re.fullmatch(pattern, NODES[0])
     assert re.fullmatch(pattern, f"{NODES[0]}:9100")
     assert not re.fullmatch(pattern, f"{NODES[0]}1")
-    assert first["comment"] == f"node {NODES[0]} of sample-cluster (task 5a3b1e00-0000-4000-8000-0000000000aa) is being upgraded"
+    assert first["comment"] == f"node {NODES[0]} is being worked on (sample-cluster, task 5a3b1e00-0000-4000-8000-0000000000aa)"
     assert re.fullmatch(second["matchers"][0]["value"], NODES[1])
     assert asked(receiver) == 2  # the first node's was lifted when it was completed, the second's when the task failed
 

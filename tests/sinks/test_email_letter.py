@@ -21,7 +21,6 @@ from notifier.domain.samples import sample, samples
 from notifier.domain.words import Words
 from notifier.sinks import email
 from notifier.sinks.email_letter import MOST_EARLIER, MOST_NODES, Sender, letter
-from notifier.sinks.email_words import _WORDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
 
@@ -76,8 +75,8 @@ def test_what_is_told_of_the_cluster_is_another_thread() -> None:
     about_task = {str(mail(message)["In-Reply-To"]) for message in STORY if message.event.task}
     assert len(about_cluster) == len(about_task) == 1
     assert about_cluster != about_task
-    assert str(mail(sample(Kind.SINK_FAILING, mark=None))["Subject"]) == "[css] notifier: does sink sample-sink work?"
-    assert str(mail(sample(Kind.CLUSTER_UNREACHABLE, mark=None))["Subject"]) == "[css] sample-cluster: is it being watched?"
+    assert str(mail(sample(Kind.SINK_FAILING, mark=None))["Subject"]) == "[css] notifier: sink sample-sink"
+    assert str(mail(sample(Kind.CLUSTER_UNREACHABLE, mark=None))["Subject"]) == "[css] sample-cluster: monitoring"
 
 
 @pytest.mark.parametrize("mark", ["TEST", "DRILL", "REPLAY"])
@@ -176,13 +175,13 @@ def test_both_parts_say_the_same() -> None:
                 "Someone must choose: retry or terminate.",
             ),
             *(
-                "Told 3 h after it was seen.",
-                "2 earlier message(s)",
+                "Delivered 3 h late.",
+                "2 earlier messages never arrived.",
                 "Reminder 1",
                 "Before this (4)",
                 "Node css-sample-ess-esn-1-1 started",
             ),
-            *("1 of 3 completed", "33 %", "css-sample-ess-esn-2-1", "in flight when it ended", "1 more node", "to come"),
+            *("1 of 3 completed", "33%", "css-sample-ess-esn-2-1", "failed: Node replacement", "1 more node", "to come"),
             *("7.10.2_22.5.1_1230", "https://status.example.com", FAILED.event.id),
         ):
             assert said in part, said
@@ -191,11 +190,11 @@ def test_both_parts_say_the_same() -> None:
 def test_what_is_to_come_is_shown_as_long_as_the_task_runs() -> None:
     text, html = parts(sample(Kind.NODE_COMPLETED, mark=None))
     for part in (text, html):
-        assert "Ends probably between" in part
+        assert "Expected to end between" in part
         assert "in flight" in part
         assert "when it ended" not in part
     text, _ = parts(sample(Kind.STAGE_STARTED, mark=None))
-    assert "in flight: Data migration (RUNNING)" in text
+    assert "in flight: Data migration\r\n" in text
 
 
 def test_what_there_is_nothing_to_say_of_is_left_out() -> None:
@@ -246,22 +245,14 @@ def test_chinese() -> None:
         for said in (
             "严重",
             "节点",
-            "已完成 1 / 3",
+            "已完成 1/3",
             "另有 1 个节点",
             "此前的消息",
-            "在发现 1 小时后才送达",
+            "延迟 1 小时送达。",
             "14:35:00 CST",
             "升级失败",
         ):
             assert said in part
-
-
-def test_every_phrase_has_the_same_names_in_both_languages() -> None:
-    names = {name: f"<{name}>" for name in ("target", "cluster", "work", "mark", "span", "count", "done", "total", "percent")}
-    names |= {name: f"<{name}>" for name in ("earliest", "latest", "basis", "sender", "event", "sink")}
-    for english, chinese in _WORDS.values():
-        used = [{name for name in names if f"<{name}>" in text.format(**names)} for text in (english, chinese)]
-        assert used[0] == used[1]
 
 
 def test_the_eta_is_in_the_readers_zone() -> None:
@@ -269,7 +260,7 @@ def test_the_eta_is_in_the_readers_zone() -> None:
     event = replace(FAILED.event, eta=Eta(ends, ends + timedelta(hours=1), "2 finished nodes"))
     message = render(event, delivery_id="d", attempt=1, may_repeat=False, skipped=0, now=event.observed_at)
     for part in parts(message, replace(SENDER, words=Words(zone=ZoneInfo("Asia/Shanghai")))):
-        assert "between 2026-03-02 04:00:00 CST and 2026-03-02 05:00:00 CST (2 finished nodes)" in part
+        assert "between 2026-03-02 04:00 CST and 2026-03-02 05:00 CST, judging by 2 finished nodes." in part
 
 
 async def test_who_reads_it_is_addressed_and_who_sends_it_is_named() -> None:

@@ -206,7 +206,7 @@ async def test_late_news_say_so() -> None:
     async with manager() as (sink, receiver):
         await sink.send(message, None)
     notes = json.loads(receiver.posts[0].body)[0]["annotations"]
-    assert notes["remarks"] == "Told 2 h late."
+    assert notes["remarks"] == "Delivered 2 h late."
 
 
 async def test_nothing_is_told_along_with_another_since_each_may_end_an_alert() -> None:

@@ -184,11 +184,11 @@ def test_the_text_says_what_is_to_be_known_of_the_telling() -> None:
     message = replace(NEWS, late_by=timedelta(hours=3), skipped=2, may_repeat=True, reminder=4, earlier=earlier)
     lines = text_of(message, Words()).splitlines()
     assert lines[1:6] == [
-        "Told 3 h late.",
-        "2 earlier message(s) never arrived.",
-        "May be a repeat.",
-        "Reminder 4.",
-        "Before this:",
+        "Delivered 3 h late.",
+        "2 earlier messages never arrived.",
+        "This may be a repeat.",
+        "Reminder 4: this still lasts.",
+        f"Before this ({2 * MOST_EARLIER}):",
     ]
     assert lines[6] == f"… and {MOST_EARLIER} more"
     assert len(lines) == 7 + MOST_EARLIER + 2

@@ -1,4 +1,5 @@
 """What a person, a pipe and a program see of the console sink."""
+# ruff: noqa: RUF001 - Chinese has punctuation of its own
 
 import asyncio
 import io
@@ -43,7 +44,7 @@ def test_a_line_says_what_is_to_be_known_about_the_telling() -> None:
     message = replace(FAILED, mark="DRILL", late_by=timedelta(hours=2, seconds=5.5), skipped=3, may_repeat=True)
     line = as_text(message, Words(), colour=False)
     assert "  [DRILL]  ‼ critical  " in line
-    assert line.endswith("(Told 2 h 5 s late. 3 earlier message(s) never arrived. May be a repeat.)")
+    assert line.endswith("(Delivered 2 h 5 s late. 3 earlier messages never arrived. This may be a repeat.)")
 
 
 @pytest.mark.parametrize("kind", list(Kind), ids=str)
@@ -70,8 +71,8 @@ def test_no_text_of_a_stranger_reaches_the_terminal_as_a_control(name: str, summ
 def test_it_speaks_the_language_and_the_zone_of_its_reader() -> None:
     words = Words("zh", ZoneInfo("Asia/Shanghai"))
     line = as_text(replace(sample(Kind.TASK_FAILED, words=words), late_by=timedelta(hours=2)), words, colour=False)
-    assert line.startswith("2026-03-01 14:35:00+08:00  [TEST]  ‼ critical  sample-cluster  升级失败")
-    assert line.endswith("(延迟 2 小时送达。)")
+    assert line.startswith("2026-03-01 14:35:00+08:00  【测试】  ‼ 严重  sample-cluster  升级失败")
+    assert line.endswith("（延迟 2 小时送达。）")
 
 
 def test_json_is_the_payload_and_how_it_was_told() -> None:

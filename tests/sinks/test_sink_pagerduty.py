@@ -212,7 +212,7 @@ async def test_news_that_comes_late_says_so() -> None:
         await sink.send(replace(sample(Kind.TASK_FAILED, mark=None), late_by=timedelta(hours=2), skipped=3), None)
     said(receiver)
     summary = json.loads(receiver.posts[0].body)["payload"]["summary"]
-    assert summary.endswith("retry or terminate. Told 2 h late. 3 earlier message(s) never arrived.")
+    assert summary.endswith("retry or terminate. Delivered 2 h late. 3 earlier messages never arrived.")
 
 
 async def test_a_drill_resolves_what_it_opened_and_nothing_else() -> None:

@@ -22,12 +22,12 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample
+from notifier.domain.words import Words
 from notifier.outbound import open_session
 from notifier.sinks.contract import Patient, Surroundings
 from notifier.sinks.pace import Paces
 from notifier.sinks.slack import PLACES, Settings, Sink
 from notifier.sinks.slack_scopes import COMMANDS, FILES, HISTORY, SCOPES
-from notifier.sinks.slack_talk import PHRASES
 
 STORY = (
     Kind.TASK_STARTED,
@@ -84,8 +84,8 @@ async def test_the_card_says_where_the_task_stands() -> None:
         "sample-cluster",
         "*Running*",
         "▓",
-        "*Done* 1/3",
-        "*At work*",
+        "*Completed* 1/3",
+        "*In flight*",
         "of 9 stages",
         "data as of <!date^",
         "Status page",
@@ -188,8 +188,8 @@ async def test_what_cannot_be_looked_for_is_posted_again_and_says_so() -> None:
     assert all("missing_scope" in why for _, why in without)
     (root,) = workspace.roots
     (reply,) = workspace.replies(root)
-    assert "this may have been said before" in str(workspace.calls[1])
-    assert "this may have been said before" in str(reply.blocks)
+    assert "This may be a repeat." in str(workspace.calls[1])
+    assert "This may be a repeat." in str(reply.blocks)
 
 
 async def test_what_cannot_be_looked_for_for_now_is_not_posted_before_it_can() -> None:
@@ -308,7 +308,7 @@ async def test_a_reminder_is_said_in_the_thread_and_in_the_channel() -> None:
         await sink.send(news(Kind.TASK_FAILED, id="again", reminder=1), last)
     (reply,) = workspace.replies(workspace.roots[0])
     assert reply.broadcast
-    assert "reminder 1: this still lasts" in str(reply.blocks)
+    assert "Reminder 1: this still lasts" in str(reply.blocks)
 
 
 async def test_a_message_is_looked_for_page_by_page() -> None:
@@ -352,14 +352,14 @@ async def test_in_a_busy_channel_a_message_is_found_behind_all_that_was_said_sin
     ours = [message for message in workspace.messages if message.metadata]
     assert ours[0].ts == last.fields["ts"]
     assert (len(ours), looks) == (2, 4)
-    assert "this may have been said before" not in str(ours[1].blocks)
+    assert "This may be a repeat." not in str(ours[1].blocks)
 
 
 async def test_what_would_have_to_be_looked_for_among_too_many_is_posted_again_and_says_so() -> None:
     async with slack() as workspace, bot(workspace) as sink:
         workspace.messages += chatter(1100)
         await sink.send(news(Kind.TASK_STARTED, may_repeat=True), None)
-    assert "this may have been said before" in str(workspace.messages[-1].blocks)
+    assert "This may be a repeat." in str(workspace.messages[-1].blocks)
 
 
 async def test_looking_leaves_time_for_posting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,7 +503,7 @@ def test_the_documented_manifest_is_the_app_that_we_need() -> None:
     assert manifest["settings"]["interactivity"]["is_enabled"] is True
     (command,) = manifest["features"]["slash_commands"]
     assert command["command"] == "/css"
-    assert "`/css status`" in PHRASES["en"]["help"]
+    assert "`/css status`" in Words().phrases.talk.help
     # Slack: names up to 35 characters, a bot's up to 80, descriptions up to 140.
     assert len(manifest["display_information"]["name"]) <= 35
     assert len(manifest["display_information"]["description"]) <= 140

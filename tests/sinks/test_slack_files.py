@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from notifier.domain.message import Message, Report
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample
+from notifier.domain.words import Words
 from notifier.outbound import open_session
 from notifier.sinks import slack_files
 from notifier.sinks.contract import Surroundings
@@ -72,7 +73,7 @@ async def slack(**fault: Any) -> AsyncIterator[Files]:
 async def shared(files: Files, message: Message) -> bool:
     async with open_session() as session:
         calls = Calls(SecretStr("xoxb-canary"), f"{files.url}/api/", session)
-        return await share(calls, session, message, "C0123456789", "1700000000.000001")
+        return await share(calls, session, message, Words(), {"channel": "C0123456789", "ts": "1700000000.000001"})
 
 
 async def test_the_timeline_and_the_page_come_into_the_thread_as_one_message() -> None:

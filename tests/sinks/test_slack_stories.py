@@ -99,7 +99,7 @@ async def test_where_a_scope_is_missing_what_may_have_got_through_is_said_again_
     posted = [
         str(arguments) for method, arguments in workspace.calls if method == "chat.postMessage" and "thread_ts" not in arguments
     ]
-    assert ["this may have been said before" in each for each in posted] == [False, True]
+    assert ["This may be a repeat." in each for each in posted] == [False, True]
     assert telemetry.registry.get_sample_value("notifier_sink_without_total", labels) == before + 1
 
 

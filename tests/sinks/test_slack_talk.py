@@ -187,7 +187,7 @@ async def test_explain_opens_a_window_over_the_card_for_the_one_who_asked() -> N
         assert first["id"] == last["id"]
         assert "*search* Upgrade FAILED (0 of 2 nodes, 0%): disk full" in said
         assert "at the end" in said, "the cloud's own words in full"
-        assert "• team: still to be told, tries so far: 0" in said
+        assert "• team: still to be told (0 tries so far)" in said
         course = said.partition("*What has happened*\n")[2].splitlines()
         assert len(course) == len(before) + 1
         assert "Upgrade FAILED" in course[-1]
@@ -207,7 +207,7 @@ async def test_where_no_window_opens_any_more_explain_is_answered_in_the_channel
         said = await here.whispered()
         assert workspace.whispers[0][0] == "U1"
         assert "*search* Upgrade FAILED (0 of 2 nodes, 0%): disk full" in said
-        assert "• team: still to be told, tries so far: 0" in said
+        assert "• team: still to be told (0 tries so far)" in said
         assert workspace.windows.shown == []
 
 
@@ -267,7 +267,7 @@ async def test_a_long_story_is_cut_into_what_a_window_takes_and_a_long_answer_op
         assert "sink 99" in "".join(texts(workspace.windows.shown[-1]["blocks"]))
         workspace.windows.lasts = 0.0
         said = await workspace.command("explain search")
-        assert re.search(r"\nand \d+ more$", said)
+        assert re.search(r"\n… and \d+ more$", said)
         assert len(said) < 3000
     assert workspace.windows.shown
     assert all(view_problems(view) == [] for view in workspace.windows.shown)
@@ -315,11 +315,11 @@ async def test_what_is_no_press_of_ours_is_confirmed_and_left_alone(changes: dic
 
 async def test_the_command_says_where_everything_stands() -> None:
     async with slack() as workspace, world(None, workspace) as here:
-        assert await workspace.command("status") == "Nothing is under way. Clusters watched: 0."
+        assert await workspace.command("status") == "Nothing is under way. 0 clusters are watched."
         await here.happens(RUNNING)
         said = await workspace.command("status")
         assert ":hourglass_flowing_sand: *search* `░" in said
-        assert "Clusters watched: 1." in said
+        assert "1 cluster is watched." in said
 
 
 async def test_the_command_mutes_and_explains() -> None:
@@ -342,8 +342,8 @@ async def test_the_command_mutes_and_explains() -> None:
     [
         ("", "`/css status`"),
         ("dance", "`/css status`"),
-        ("mute search 3y", "1m to 24h"),
-        ("mute search 1s", "1m to 24h"),
+        ("mute search 3y", "`1m` to `24h`"),
+        ("mute search 1s", "`1m` to `24h`"),
         ("mute <!channel>", "&lt;!channel&gt;"),
         ("explain nothing", "No cluster is called nothing"),
     ],
