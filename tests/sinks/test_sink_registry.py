@@ -52,7 +52,6 @@ def test_ours_are_found_by_their_files_name() -> None:
         "conformance",
         "posting",
         "email_letter",
-        "email_words",
         "smtp",
         "__init__",
         "",
