@@ -71,7 +71,7 @@ ENGLISH = PictureWords(
 )
 
 CHINESE = PictureWords(
-    actions={Action.UPGRADING: "升级", Action.AZ_MIGRATION: "切换可用区"},
+    actions={Action.UPGRADING: "升级", Action.AZ_MIGRATION: "可用区切换"},
     outcomes={Outcome.SUCCEEDED: "成功", Outcome.FAILED: "失败", Outcome.RUNNING: "进行中", Outcome.UNSEEN: "未观测到"},
     task_outcomes={
         Outcome.SUCCEEDED: "成功，用时 {span}",
@@ -79,7 +79,7 @@ CHINESE = PictureWords(
         Outcome.RUNNING: "进行中，已用时 {span}",
         Outcome.UNSEEN: "{span} 后不再列出",
     },
-    towards="{action}至 {target}",
+    towards="{action}到 {target}",
     nodes="{done}/{total} 个节点完成",
     attempt="第 {number} 次执行",
     attempts="共执行 {count} 次",

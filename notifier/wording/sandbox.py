@@ -205,6 +205,18 @@ def _moment(context: Context, value: Any) -> str:
         raise Refused("shows as a moment what is none") from None
 
 
+@pass_context
+def _stage(context: Context, value: Any) -> str:
+    words: Words = context[WORDS]
+    return words.stage(_text(value))
+
+
+@pass_context
+def _status(context: Context, value: Any) -> str:
+    words: Words = context[WORDS]
+    return words.status(_text(value))
+
+
 _FILTERS: Mapping[str, Any] = {
     "default": _default,
     "join": _join,
@@ -212,6 +224,8 @@ _FILTERS: Mapping[str, Any] = {
     "lower": lambda value: _text(value).lower(),
     "moment": _moment,
     "percent": _percent,
+    "stage": _stage,
+    "status": _status,
     "truncate": _truncate,
     "upper": lambda value: _text(value).upper(),
 }

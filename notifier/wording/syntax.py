@@ -22,7 +22,7 @@ WORDS: Final = "_words"
 
 FILTERS: Mapping[str, int] = {
     **dict.fromkeys(("default", "join", "truncate"), 1),
-    **dict.fromkeys(("length", "lower", "moment", "percent", "upper"), 0),
+    **dict.fromkeys(("length", "lower", "moment", "percent", "stage", "status", "upper"), 0),
 }
 """With the most arguments that each takes."""
 

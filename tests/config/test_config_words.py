@@ -53,6 +53,14 @@ def test_a_template_says_what_the_event_says(text: str, line: str | None) -> Non
     assert said(text) == (line or f"{Words().summary(FAILED)} Runbook: https://wiki/sample")
 
 
+def test_a_stage_and_a_status_are_called_what_the_reader_calls_them() -> None:
+    text = "{{ stage.name|stage }} ({{ stage.status|status }}), {{ 'Moon landing'|stage }}"
+    given = Overrides("team", {Kind.STAGE_STARTED: {"title": text}})
+    event = sample(Kind.STAGE_STARTED).event
+    assert Words("zh", given=given).title(event) == "数据迁移 (进行中), Moon landing"
+    assert Words(given=given).title(event) == "Data migration (running), Moon landing"
+
+
 def test_a_moment_is_the_readers() -> None:
     given = Overrides("team", {Kind.TASK_FAILED: {"title": "{{ time|moment }}"}})
     assert Words("zh", ZoneInfo("Asia/Shanghai"), given).title(FAILED) == "2026-03-01 14:35:00 CST"

@@ -108,6 +108,17 @@ def test_an_az_migration_and_a_task_found_running_have_chinese_words() -> None:
     assert SHANGHAI.summary(found) == "可用区切换（目标 cn-north-4c）正在进行（已完成 0/3 个节点，0%）。"
 
 
+def test_a_sink_that_left_while_it_failed_has_words_in_both_languages() -> None:
+    event = sample(Kind.SINK_RECOVERED).event
+    assert event.sink is not None
+    gone = replace(event, sink=replace(event.sink, reason="removed", detail="the sink is no longer in the configuration"))
+    assert SHANGHAI.title(gone) == "notifier：通知渠道 sample-sink 已移除"
+    assert SHANGHAI.summary(gone) == (
+        "通知渠道 sample-sink 已从配置中移除；移除前，自 2026-03-01 15:45:00 CST 起一直处于故障状态。2 条消息已放弃。"
+    )
+    assert "no longer in the configuration" in Words().summary(gone)
+
+
 def test_facts_are_labelled_in_the_language_of_the_reader() -> None:
     facts = dict(sample(Kind.STAGE_FAILED, words=SHANGHAI).facts)
     assert (facts["操作"], facts["状态"], facts["节点进度"], facts["阶段"]) == ("升级", "失败", "已完成 1/3", "节点替换")

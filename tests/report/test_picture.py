@@ -118,7 +118,7 @@ def test_the_sheet_of_styles_colours_every_class_for_the_dark() -> None:
 
 def test_it_speaks_chinese_in_the_readers_zone() -> None:
     said = texts(drawn(laid_out(failed_and_retried()), Words("zh", ZoneInfo("Asia/Shanghai"))))
-    assert said[0] == "search-prod · 升级至 7.10.2"
+    assert said[0] == "search-prod · 升级到 7.10.2"
     assert {"CST", "整个任务", "第 1 次执行 · 失败", "失败", "未观测到阶段"} <= set(said)
     assert "16:00" in said
 
