@@ -31,7 +31,7 @@ CHINESE = Phrases(
         Kind.CLUSTER_UNREACHABLE: Telling("无法监控", "{since}无法获取数据{blame}。"),
         Kind.CLUSTER_RECOVERED: Telling("监控已恢复", "已重新获取到数据{without}。"),
         Kind.CLUSTER_DISCOVERED: Telling("发现新集群，已开始监控", "在项目 {project} 中发现新集群，已开始监控。"),
-        Kind.CLUSTER_FORGOTTEN: Telling("已停止监控", "项目 {project} 的待监控集群中已没有该集群，已停止监控。"),
+        Kind.CLUSTER_FORGOTTEN: Telling("已停止监控", "该集群已不在项目 {project} 的监控范围内，已停止监控。"),
         Kind.SINK_FAILING: Telling("通知渠道 {sink} 故障", "{since}无法通过通知渠道 {sink} 发送通知{blame}。{waiting}{lost}"),
         Kind.SINK_RECOVERED: Telling("通知渠道 {sink} 已恢复", "通知渠道 {sink} 已恢复{after}。{waiting}{lost}"),
     },

@@ -153,6 +153,16 @@ class Words:
         """Why something failed: what of it is ours in this language, the rest as a quotation."""
         return details.said(self.phrases.details, self.span, detail)
 
+    def fate(self, state: str, detail: str) -> str:
+        """Why somebody was not told, by what became of the delivery."""
+        if state != "silenced":
+            return self.phrases.failures.get(detail) or self.detail(detail)
+        who, colon, rest = detail.partition(": ")  # As `Silence.words` has it.
+        why, bracket, silence = rest.rpartition(" (")
+        if not (colon and bracket):
+            return detail
+        return self.pair(who, self.wish(why)) + self.phrases.around.aside.format(text=silence.removesuffix(")"))
+
     def wish(self, reason: str) -> str:
         """Why somebody wants to hear nothing: our words for a button in this language, a person's as they are."""
         return details.ours(self.phrases.details, self.span, reason) or reason
@@ -167,6 +177,10 @@ class Words:
         """A stage's name as people call it; the API's own where it is not known."""
         return self.phrases.stages.get(name, name)
 
+    def numbered(self, order: int | None, name: str) -> str:
+        """The same with its number."""
+        return f"{order} {self.stage(name)}"
+
     def status(self, status: str) -> str:
         """A status of a task or a stage as people call it; the API's own where it is not known."""
         return self.phrases.statuses.get(status, status)
@@ -174,6 +188,12 @@ class Words:
     def reason(self, outage: Outage) -> str:
         """Why a cluster cannot be watched, in a word."""
         return self.phrases.reasons.get(outage.reason, outage.reason)
+
+    def outage(self, said: str) -> str:
+        """The reason and the detail of an outage, where they stand together as `timeline.Span` has them."""
+        reason, _, detail = said.partition(": ")
+        called = self.phrases.reasons.get(reason)
+        return said if called is None else self.pair(called, self.detail(detail))
 
     def moment(self, at: datetime) -> str:
         """A moment in the reader's zone, with the zone's name.

@@ -80,7 +80,7 @@ class _Page:
         line, say = self.line, self.say
         found: list[tuple[datetime, str, str]] = []
         for failure in line.failures:
-            stage = f"{failure.stage.order} {failure.stage.name}" if failure.stage else None
+            stage = self.words.numbered(failure.stage.order, failure.stage.name) if failure.stage else None
             found.append((failure.at, say.failed, self._joined(failure.node, stage, failure.message)))
         found += [(attempt.began, say.retried.format(number=attempt.number), "") for attempt in line.attempts[1:]]
         found += [self._lasting(span, say.stalled) for span in line.stalls]
@@ -92,7 +92,11 @@ class _Page:
 
     def _lasting(self, span: Span, text: str) -> tuple[datetime, str, str]:
         length = self.words.span((span.ended or self.line.until) - span.began)
-        return span.began, text.format(span=length), self._joined(span.detail, None if span.ended else self.say.still)
+        return (
+            span.began,
+            text.format(span=length),
+            self._joined(self.words.outage(span.detail), None if span.ended else self.say.still),
+        )
 
     def slow(self) -> Lines:
         """See `ReportWords.slow_columns`."""
@@ -103,7 +107,13 @@ class _Page:
             compared = f"{ratio} (n={slow.samples})" if slow.samples else self.say.first_of_its_kind
             lasts = self.say.still if slow.lasts else None
             lines.append(
-                (f"{slow.order} {slow.name}", slow.node, self._joined(self.words.span(slow.took), lasts), usual, compared.strip())
+                (
+                    self.words.numbered(slow.order, slow.name),
+                    slow.node,
+                    self._joined(self.words.span(slow.took), lasts),
+                    usual,
+                    compared.strip(),
+                )
             )
         return lines
 
@@ -137,7 +147,7 @@ class _Page:
     def _told(self, told: Told, event: Event) -> tuple[str, ...]:
         state = self.say.states.get(told.state, told.state)
         along = self.say.along if told.along else None
-        why = None if told.state == "delivered" else told.detail or told.reason
+        why = None if told.state == "delivered" else self.words.fate(told.state, told.detail or told.reason or "")
         return (
             self.words.moment(event.time),
             self.words.summary(event),
@@ -155,7 +165,7 @@ class _Page:
                 self.say.acknowledged if silence.reminders_only else self.say.silenced,
                 self.words.moment(silence.starts_at),
                 self.words.moment(silence.ends_at),
-                silence.reason,
+                self.words.wish(silence.reason),
             )
             for silence in self.dossier.silences
         ]
@@ -163,7 +173,11 @@ class _Page:
     def _span(self, length: timedelta | None) -> str:
         if length is None:
             return "-"
-        return f"{length.total_seconds():.1f} s" if length < timedelta(minutes=1) else self.words.span(length)
+        return (
+            f"{length.total_seconds():.1f} {self.words.phrases.units[-1]}"
+            if length < timedelta(minutes=1)
+            else self.words.span(length)
+        )
 
     @staticmethod
     def _joined(*parts: str | None) -> str:

@@ -147,7 +147,11 @@ class _Picture:
         if (eta := self.line.eta) is not None:
             x, width = self._place(eta.earliest, eta.latest)
             drawn = draw(svg, "rect", "eta", x=x, y=TOP + 3, width=width, height=LANE - 6)
-            draw(drawn, "title", text=f"{self.say.eta}: {self.words.moment(eta.earliest)} → {self.words.moment(eta.latest)}")
+            draw(
+                drawn,
+                "title",
+                text=self.words.pair(self.say.eta, f"{self.words.moment(eta.earliest)} → {self.words.moment(eta.latest)}"),
+            )
             self.used.add("eta")
         edges = [*(self.axis.x(span.began) for span in self.notes[1:]), RIGHT]
         for span, edge in zip(self.notes, edges, strict=False):
@@ -168,7 +172,7 @@ class _Picture:
         else:
             drawn = draw(svg, "rect", "outage", x=x, y=y + 5, width=width, height=LANE - 10)
             text = self.say.no_data.format(span=length)
-        draw(drawn, "title", text=" · ".join(filter(None, [text, span.detail])))
+        draw(drawn, "title", text=" · ".join(filter(None, [text, self.words.outage(span.detail)])))
         ink = "warning" if span in line.stalls else "small"
         for said in (text, length):
             needed = wide(said, 10.5)
@@ -220,10 +224,10 @@ class _Picture:
         box = (x, y + pad, width - SEAM if width > 4 * SEAM else width, self.height - 2 * pad)
         running = ended is None and bar.outcome is Outcome.RUNNING
         drawn = self._box(svg, bar.outcome, box, running=running, odd=(bar.order or 0) % 2 == 1)
-        name = f"{bar.order} {bar.name}" if bar.order is not None else self.say.unseen_stages
-        names = [name, bar.name, str(bar.order)] if bar.order is not None else [name]
+        name = self.words.numbered(bar.order, bar.name) if bar.order is not None else self.say.unseen_stages
+        names = [name, self.words.stage(bar.name), str(bar.order)] if bar.order is not None else [name]
         if len(bars) > 1:
-            name = self.say.together.format(first=name, last=f"{bars[-1].order} {bars[-1].name}")
+            name = self.say.together.format(first=name, last=self.words.numbered(bars[-1].order, bars[-1].name))
             names = [f"{bar.order}-{bars[-1].order}"]
         outcome = (
             self.say.end_unseen if bar.order is not None and bar.outcome is Outcome.UNSEEN else self.say.outcomes[bar.outcome]
@@ -286,7 +290,7 @@ class _Picture:
             draw(svg, "text", "quiet", self.say.to_come.format(count=left), x=NAMES, y=y)
             y += 22
         for failure in self.line.failures[:MOST_FAILURES]:
-            stage = f"{failure.stage.order} {failure.stage.name}" if failure.stage else None
+            stage = self.words.numbered(failure.stage.order, failure.stage.name) if failure.stage else None
             said = [self.words.moment(failure.at), failure.node, stage, failure.message]
             cross(svg, MARGIN + 11, y - 4)
             text = fitted(" · ".join(filter(None, said)), 12, WIDTH - MARGIN - NAMES)
@@ -300,8 +304,8 @@ class _Picture:
         names = {bar.order: bar.name for row in self.line.rows for bar in row.bars if bar.order is not None}
         lines: list[str] = []
         for order, name in sorted(names.items()):
-            each = f"{order} {fitted(name, 10.5, 260)}"
-            joined = f"{lines[-1]} · {each}" if lines else f"{self.say.stages}: {each}"
+            each = f"{order} {fitted(self.words.stage(name), 10.5, 260)}"
+            joined = f"{lines[-1]} · {each}" if lines else self.words.pair(self.say.stages, each)
             if lines and wide(joined, 10.5) > WIDTH - NAMES - MARGIN:
                 lines.append(each)
             else:

@@ -197,19 +197,9 @@ class Talk:
 
     def _fate(self, fate: Fate) -> str:
         time = kit.date(fate.at) if fate.at else "-"
-        why = self._why(fate.detail or "-", silenced=fate.state == "silenced")
+        why = self._card.words.fate(fate.state, fate.detail or "") or "-"
         said = {"time": time, "tries": self._say.tries.format(count=fate.tries), "why": escaped(why, DETAIL)}
         return self._say.fates.get(fate.state, fate.state).format(**said)
-
-    def _why(self, detail: str, *, silenced: bool) -> str:
-        words = self._card.words
-        if not silenced:
-            return words.phrases.failures.get(detail) or words.detail(detail)
-        who, colon, rest = detail.partition(": ")  # As `Silence.words` has it.
-        why, bracket, silence = rest.rpartition(" (")
-        if not (colon and bracket):
-            return detail
-        return words.pair(who, words.wish(why)) + words.phrases.around.aside.format(text=silence.removesuffix(")"))
 
     def _closed(self, error: DeskClosed) -> str:
         return self._say.closed.format(why=escaped(self._card.words.detail(str(error))))

@@ -34,7 +34,7 @@ def html(words: Words) -> str:
     """The mail of a failure that was told late, along with what came before it."""
     message = replace(
         sample(Kind.TASK_FAILED, mark=None, words=words),
-        earlier=tuple(told.event for told in samples()[3:6]),
+        earlier=tuple(told.event for told in samples()[2:5]),
         late_by=timedelta(minutes=12),
     )
     sender = Sender(

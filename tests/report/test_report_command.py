@@ -25,6 +25,7 @@ from notifier.report.fonts import NoFontError, fonts_for
 from notifier.report.page import report
 from notifier.report.report_words import LANGUAGES
 from notifier.sources.scenarios import PROJECT_ID
+from notifier.sources.upgrades import STAGES
 from notifier.store.rows import State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -119,6 +120,9 @@ def test_the_page_speaks_chinese(dossier: Dossier) -> None:
     said = Page(made.html).said
     assert {"出现的问题", "比平时慢的阶段", "通知了谁", "无数据 6 分钟 40 秒", "已确认"} <= set(said)
     assert 'lang="zh-CN"' in made.html
+    shown = "\n".join(said)
+    assert [stage.name for stage in STAGES if stage.name in shown] == []
+    assert {"服务端错误：HTTP 503"} <= set(said)  # noqa: RUF001 - as Chinese is written
 
 
 def test_the_page_needs_nothing_from_anywhere_and_runs_nothing(dossier: Dossier) -> None:
