@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
-from urllib.parse import quote
 
+from notifier.domain.links import console
 from notifier.domain.message import Message
 from notifier.domain.model import FAILURES, TERMINAL, Event, Kind, Severity, Stage, Status, TaskFacts
 from notifier.domain.phrases import Around
@@ -244,9 +244,8 @@ class Card:
             for key in wanted:
                 style = "primary" if failed and key == "acknowledge" else None
                 buttons.append(kit.button(called[key], key, event.id, style=style))
-        if event.cluster.region:  # What is told of a sink is about no cluster: the console has nothing on it.
-            region = quote(one_line(event.cluster.region, NAME), safe="-")
-            buttons.append(kit.link(self._say.console, f"https://console.huaweicloud.com/css/?region={region}"))
+        if (address := console(event)) is not None:
+            buttons.append(kit.link(self._say.console, address))
         if self.page is not None:
             buttons.append(kit.link(self._say.page, self.page))
         return buttons
