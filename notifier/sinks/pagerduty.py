@@ -2,14 +2,14 @@
 
 A failed task, a stalled task, a cluster that cannot be watched and a sink that fails are conditions: each has one ``dedup_key``,
 so that what is told twice opens nothing twice. A retry that runs acknowledges the failure, since somebody has acted; it is
-resolved when the task succeeds. Messages of a task go out in order, and the receipt remembers what was last said of each
-condition: so nothing is opened again behind its end, not even by a message that was given up and is sent again.
+resolved when the task succeeds.
+Messages of a task go out in order, and the receipt remembers what was last said of each condition: so nothing is opened again
+behind its end, not even by a message that was given up and is sent again.
 
-Guarantee: incidents effectively once, change events (which have no key) at least once. The API: developer.pagerduty.com/docs,
-"Send an alert event" and "Send a change event".
+Guarantee: incidents effectively once, change events (which have no key) at least once, and not at all where the integration
+takes none. The API: developer.pagerduty.com/docs, "Send an alert event" and "Send a change event".
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from types import TracebackType
@@ -20,6 +20,7 @@ from yarl import URL
 
 from notifier.domain.conditions import Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.links import console, task_page
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event, Kind, Severity
 from notifier.domain.plain_text import json_line, one_line
@@ -29,6 +30,9 @@ from notifier.sinks.posting import Answer, Mask, failure, post
 
 SUMMARY = 1024
 """Characters of a summary that PagerDuty takes."""
+
+NAME = 255
+"""Characters of what says where it happened. PagerDuty names no limit; a page has no room for more."""
 
 LARGEST = 400_000
 """Bytes of a body; PagerDuty takes 512 KB."""
@@ -43,6 +47,14 @@ SEVERITIES: Mapping[Severity, str] = {
     Severity.ERROR: "error",
     Severity.CRITICAL: "critical",
 }
+
+TEST = "TEST"
+"""The mark of messages that belong to no story."""
+
+PROBE = "css-upgrade-notifier-probe"
+"""A key that nothing is ever opened by. To resolve it does nothing but prove the integration's key."""
+
+CHANGES, ALERTS = "/v2/change/enqueue", "/v2/enqueue"
 
 Action = Literal["trigger", "acknowledge", "resolve"]
 
@@ -68,6 +80,7 @@ class Sink:
         self._session = surroundings.session
         self._page = surroundings.page
         self._words = surroundings.words
+        self._without = surroundings.went_without
         self._mask = Mask([self._key])
 
     async def __aenter__(self) -> Self:
@@ -87,14 +100,14 @@ class Sink:
         heard = Heard.read("" if last is None or alone else last.fields.get("heard", ""))
         quiet = True
         for action, condition in list(self._steps(message.event, held, heard)):
-            await self._enqueue("/v2/enqueue", self._alert(message, action, condition))
+            await self._enqueue(ALERTS, self._alert(message, action, condition))
             quiet = False
             if action == "trigger":
                 held.add(condition)
             elif action == "resolve":
                 held.discard(condition)
         if quiet or message.event.kind is Kind.TASK_SUCCEEDED:
-            await self._enqueue("/v2/change/enqueue", self._change(message))
+            await self._note(message, proved=not quiet)
         remembered = {"open": ",".join(sorted(held)), "heard": heard.after(message.event).text}
         return Receipt({} if message.mark == TEST else remembered)
 
@@ -108,50 +121,82 @@ class Sink:
         if event.kind is Kind.TASK_RETRIED and "failure" in held:
             yield "acknowledge", "failure"
 
+    async def check(self) -> list[str]:
+        """See `Checkable`: whether the key may send alerts."""
+        try:
+            await self._prove()
+        except DeliveryError as error:
+            return [f"PagerDuty takes no alerts: {error.detail}"]
+        return []
+
+    async def _note(self, message: Message, *, proved: bool) -> None:
+        """A change event, if PagerDuty takes it: no page may wait behind what only some integrations know.
+
+        ``proved``: alerts were taken just now.
+        """
+        try:
+            await self._enqueue(CHANGES, {"payload": self._payload(message), "links": self._links(message)})
+        except DeliveryError as error:
+            if error.outcome is not Outcome.REJECTED and error.reason is not DeliveryReason.REDIRECT:
+                raise
+            if not proved:
+                # A wrong key refuses the pages, too. That has to be known before there is one.
+                await self._prove()
+            self._without("change", error.detail)
+
+    async def _prove(self) -> None:
+        await self._enqueue(ALERTS, {"event_action": "resolve", "dedup_key": PROBE})
+
     def _alert(self, message: Message, action: Action, condition: str) -> dict[str, Any]:
         alert: dict[str, Any] = {"event_action": action, "dedup_key": dedup_key(message, condition)}
         if action != "trigger":
             return alert
         event = message.event
-        alert |= {"payload": self._payload(message), "client": "css-upgrade-notifier", "links": self._links()}
+        alert |= {"payload": self._payload(message), "client": "css-upgrade-notifier", "links": self._links(message)}
         alert["payload"] |= {
             "severity": "info" if message.mark else SEVERITIES[event.severity],
-            "component": one_line(event.node or event.cluster.name, 255) or "-",
-            "group": one_line(event.cluster.name, 255) or "-",
+            "component": one_line(event.node or event.cluster.name, NAME) or "-",
+            "group": one_line(event.cluster.name, NAME) or "-",
             "class": condition,
         }
         if self._page is not None:
-            alert["client_url"] = self._page
+            alert["client_url"] = task_page(self._page, event, message.mark)
         return alert
-
-    def _change(self, message: Message) -> dict[str, Any]:
-        return {"payload": self._payload(message), "links": self._links()}
 
     def _payload(self, message: Message) -> dict[str, Any]:
         said = self._words.together(self._words.line(message), *self._words.remarks(message))
         return {
             "summary": one_line(said, SUMMARY),
-            "source": one_line(message.event.cluster.id, 255) or "-",
+            "source": one_line(message.event.cluster.id, NAME) or "-",
             "timestamp": iso(message.event.time),
             "custom_details": payload(message.event),
         }
 
-    def _links(self) -> list[dict[str, str]]:
-        return [] if self._page is None else [{"href": self._page, "text": self._words.phrases.around.page}]
+    def _links(self, message: Message) -> list[dict[str, str]]:
+        around = self._words.phrases.around
+        found = [(None if self._page is None else task_page(self._page, message.event, message.mark), around.page)]
+        found.append((console(message.event), around.console))
+        return [{"href": address, "text": text} for address, text in found if address is not None]
 
     async def _enqueue(self, path: str, body: dict[str, Any]) -> None:
-        data = json_line({"routing_key": self._key, **body}).encode()
-        if len(data) > LARGEST:
-            body["payload"]["custom_details"] = {"summary": body["payload"]["summary"]}
-            data = json_line({"routing_key": self._key, **body}).encode()
-        headers = {"Content-Type": "application/json"}
-        answer = await post(self._session, URL(self._base + path), data, headers, mask=self._mask)
+        """Post an event; if its form is refused, once more with nothing in it but what a page needs.
+
+        Raises:
+            DeliveryError: PagerDuty did not confirm it.
+        """
+        answer = await self._post(path, body)
+        if answer.status in _FORM and not _of_key(answer) and (bare := _bare(body)) is not None:
+            refused, answer = answer, await self._post(path, bare)
+            if judged(answer) is None:
+                self._without("details", refused.words)
         if error := judged(answer):
             raise error
 
-
-TEST = "TEST"
-"""The mark of messages that belong to no story."""
+    async def _post(self, path: str, body: dict[str, Any]) -> Answer:
+        data = json_line({"routing_key": self._key, **body}).encode()
+        if len(data) > LARGEST and (bare := _bare(body)) is not None:
+            data = json_line({"routing_key": self._key, **bare}).encode()
+        return await post(self._session, URL(self._base + path), data, {"Content-Type": "application/json"}, mask=self._mask)
 
 
 def dedup_key(message: Message, condition: str) -> str:
@@ -167,12 +212,17 @@ def dedup_key(message: Message, condition: str) -> str:
 
 
 def judged(answer: Answer) -> DeliveryError | None:
-    """What an answer means; only 202 with ``status: success`` says that the event was taken."""
+    """What an answer means: None, the event was taken.
+
+    202 says so, and PagerDuty's own words do in its body. A body that was not read denies nothing; one that says something else
+    is a stranger's.
+    """
     if answer.status == 202:  # noqa: PLR2004 - HTTP's own number
-        if _says_success(answer.excerpt):
+        said = answer.json
+        if answer.body is None or (isinstance(said, dict) and said.get("status") == "success"):
             return None
         return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
-    if answer.status == 400 and "routing key" in answer.excerpt.lower():  # noqa: PLR2004 - likewise
+    if answer.status == 400 and _of_key(answer):  # noqa: PLR2004 - likewise
         return DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, answer.words, scope=Scope.SINK)
     if answer.status == 429:  # noqa: PLR2004 - likewise
         after = answer.retry_after or THROTTLED
@@ -180,9 +230,19 @@ def judged(answer: Answer) -> DeliveryError | None:
     return failure(answer) or DeliveryError(Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, answer.words)
 
 
-def _says_success(excerpt: str) -> bool:
-    try:
-        said = json.loads(excerpt)
-    except ValueError:
-        return False
-    return isinstance(said, dict) and said.get("status") == "success"
+_FORM = frozenset({400, 413, 422})
+"""Statuses that say of a body that it is not to PagerDuty's liking, or too large."""
+
+
+def _of_key(answer: Answer) -> bool:
+    """Whether it is the integration's key that PagerDuty objects to ("Invalid routing key", "Length of 'routing_key' is …")."""
+    return "routing key" in (answer.body or "").lower().replace("_", " ")
+
+
+def _bare(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The event without what it can be understood without; None if there is nothing of the kind in it."""
+    if "payload" not in body:
+        return None
+    left_out = ("links", "client_url")
+    kept = {name: value for name, value in body["payload"].items() if name != "custom_details"}
+    return {**{name: value for name, value in body.items() if name not in left_out}, "payload": kept}

@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import jsonschema
 import pytest
-from aiohttp import web
+from fake_pagerduty import KEY, duty, said, settings_for
 from pydantic import ValidationError
-from sink_receivers import Hook, hook
 
 from notifier.domain.diff import diff
-from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Action, Cluster, Kind, Snapshot, Task
 from notifier.domain.plan import Audience
@@ -26,77 +21,10 @@ from notifier.domain.routing import Matcher, Route
 from notifier.domain.samples import sample
 from notifier.engine.dispatcher import Dispatcher, Outlet
 from notifier.engine.sending import OutletSettings
-from notifier.outbound import open_session
 from notifier.sinks.contract import Surroundings
-from notifier.sinks.pagerduty import LARGEST, Settings, Sink, dedup_key, judged
-from notifier.sinks.posting import Answer
+from notifier.sinks.pagerduty import Settings, Sink, dedup_key
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
-
-KEY = "0123456789abcdef0123456789abcdef"
-
-# developer.pagerduty.com/docs/events-api-v2/trigger-events and /send-change-events, as of 2026.
-ALERT = {
-    "type": "object",
-    "required": ["routing_key", "event_action"],
-    "additionalProperties": False,
-    "properties": {
-        "routing_key": {"type": "string", "minLength": 32, "maxLength": 32},
-        "event_action": {"enum": ["trigger", "acknowledge", "resolve"]},
-        "dedup_key": {"type": "string", "maxLength": 255},
-        "client": {"type": "string"},
-        "client_url": {"type": "string"},
-        "links": {"type": "array", "items": {"required": ["href"]}},
-        "payload": {
-            "type": "object",
-            "required": ["summary", "source", "severity"],
-            "properties": {
-                "summary": {"type": "string", "minLength": 1, "maxLength": 1024},
-                "source": {"type": "string", "minLength": 1},
-                "severity": {"enum": ["critical", "error", "warning", "info"]},
-                "custom_details": {"type": "object"},
-            },
-        },
-    },
-    "if": {"properties": {"event_action": {"const": "trigger"}}},
-    "then": {"required": ["payload"]},
-    "else": {"required": ["dedup_key"]},
-}
-CHANGE = {
-    "type": "object",
-    "required": ["routing_key", "payload"],
-    "additionalProperties": False,
-    "properties": {
-        "routing_key": {"type": "string"},
-        "links": {"type": "array"},
-        "payload": {"type": "object", "required": ["summary"], "properties": {"summary": {"maxLength": 1024, "minLength": 1}}},
-    },
-}
-
-
-async def accepts(_: web.Request) -> web.Response:
-    return web.json_response({"status": "success", "message": "Event processed", "dedup_key": "x" * 60}, status=202)
-
-
-@asynccontextmanager
-async def duty(
-    answer: Callable[[web.Request], Any] = accepts, page: str | None = "http://page"
-) -> AsyncIterator[tuple[Sink, Hook]]:
-    async with hook(answer) as receiver, open_session(total=2.0) as session:
-        settings = Settings.model_validate({"routing_key": KEY, "base_url": receiver.url.removesuffix("/hook")})
-        async with Sink(settings, Surroundings("oncall", session, page=page)) as sink:
-            yield sink, receiver
-
-
-def said(receiver: Hook) -> list[tuple[str, str]]:
-    """What each request asked for, with the condition it is about; checked against the vendor's schema on the way."""
-    found = []
-    for each in receiver.posts:
-        body = json.loads(each.body)
-        change = each.path == "/v2/change/enqueue"
-        jsonschema.validate(body, CHANGE if change else ALERT)
-        found.append(("change", "") if change else (body["event_action"], body["dedup_key"].rpartition("-")[2]))
-    return found
 
 
 async def told(sink: Sink, *kinds: Kind, last: Receipt | None = None) -> Receipt | None:
@@ -118,7 +46,11 @@ async def test_a_failure_is_opened_acknowledged_by_its_retry_and_resolved_by_suc
     ]
     bodies = [json.loads(each.body) for each in receiver.posts]
     assert len({body["dedup_key"] for body in bodies if "dedup_key" in body}) == 1
-    assert bodies[1]["client_url"] == "http://page"
+    page = "http://page/tasks/5a3b1e00-0000-4000-8000-000000000001/UPGRADING/5a3b1e00-0000-4000-8000-0000000000aa"
+    console = "https://console.huaweicloud.com/css/?region=cn-north-4"
+    assert bodies[1]["client_url"] == page
+    links = [{"href": page, "text": "Status page"}, {"href": console, "text": "Huawei console"}]
+    assert [body["links"] for body in bodies if "payload" in body] == [links] * 4
 
 
 async def test_a_stall_ends_by_progress_by_failure_and_by_success() -> None:
@@ -186,13 +118,9 @@ async def test_a_crash_before_the_answer_was_noted_reopens_nothing() -> None:
 async def test_a_restart_knows_what_is_open() -> None:
     async with duty() as (sink, receiver):
         last = await told(sink, Kind.TASK_FAILED)
-        fresh = Sink(sink_settings(receiver), Surroundings("oncall", sink._session))
+        fresh = Sink(settings_for(receiver), Surroundings("oncall", sink._session))
         await told(fresh, Kind.TASK_SUCCEEDED, last=last)
     assert said(receiver) == [("trigger", "failure"), ("resolve", "failure"), ("change", "")]
-
-
-def sink_settings(receiver: Hook) -> Settings:
-    return Settings.model_validate({"routing_key": KEY, "base_url": receiver.url.removesuffix("/hook")})
 
 
 async def test_a_test_touches_no_real_incident() -> None:
@@ -226,71 +154,6 @@ async def test_a_drill_resolves_what_it_opened_and_nothing_else() -> None:
     assert len(keys) == 1
     assert dedup_key(real, "failure") not in keys
     assert json.loads(receiver.posts[0].body)["payload"]["severity"] == "info"
-
-
-async def test_what_is_too_large_is_told_without_its_details() -> None:
-    message = sample(Kind.TASK_FAILED, mark=None)
-    task = message.event.task
-    assert task is not None
-    nodes = replace(task.nodes, completed=tuple("n" * 100 for _ in range(LARGEST // 100)))
-    async with duty() as (sink, receiver):
-        await sink.send(replace(message, event=replace(message.event, task=replace(task, nodes=nodes))), None)
-    assert said(receiver) == [("trigger", "failure")]
-    assert len(receiver.posts[0].body) < LARGEST
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "outcome", "reason", "scope"),
-    [
-        (
-            400,
-            '{"status":"invalid event","errors":["Invalid routing key"]}',
-            Outcome.REJECTED,
-            DeliveryReason.REFUSED,
-            Scope.SINK,
-        ),
-        (400, '{"status":"invalid event"}', Outcome.REJECTED, DeliveryReason.INVALID, Scope.EVENT),
-        (429, "", Outcome.RETRY, DeliveryReason.THROTTLED, Scope.SINK),
-        (500, "", Outcome.RETRY, DeliveryReason.SERVER, Scope.EVENT),
-        (202, "<html>", Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, Scope.EVENT),
-        (202, "[1]", Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, Scope.EVENT),
-        (200, '{"status":"success"}', Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, Scope.EVENT),
-        (403, "", Outcome.REJECTED, DeliveryReason.REFUSED, Scope.SINK),
-    ],
-)
-async def test_every_answer_has_a_meaning(status: int, body: str, outcome: Outcome, reason: DeliveryReason, scope: Scope) -> None:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=status, text=body)
-
-    async with duty(answer) as (sink, _):
-        with pytest.raises(DeliveryError) as failure:
-            await told(sink, Kind.TASK_FAILED)
-    error = failure.value
-    assert (error.outcome, error.reason, error.scope) == (outcome, reason, scope)
-    assert error.retry_after == (120.0 if status == 429 else None)
-
-
-@pytest.mark.parametrize("excerpt", ["", "<html>", '{"status": "success"}', '{"status": "throttled"}', "null", '"success"'])
-def test_no_status_but_the_promised_one_with_the_promised_words_is_taken_for_a_yes(excerpt: str) -> None:
-    for status in range(100, 600):
-        error = judged(Answer(status, excerpt, None, None))
-        assert (error is None) == (status == 202 and "success" in excerpt and excerpt.startswith("{"))
-        if error is not None:
-            surely_not = error.outcome in {Outcome.RETRY, Outcome.REJECTED}
-            assert surely_not == (300 <= status < 600)
-
-
-async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() -> None:
-    async def answer(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        await asyncio.sleep(0)
-        return web.Response()
-
-    async with duty(answer) as (sink, _):
-        with pytest.raises(DeliveryError) as failure:
-            await told(sink, Kind.TASK_FAILED)
-    assert failure.value.outcome is Outcome.UNCERTAIN
 
 
 @pytest.mark.parametrize("wrong", [{}, {"routing_key": "short"}, {"routing_key": KEY, "base_url": "ftp://x"}])
