@@ -2,7 +2,7 @@
 
 A failed task, a stalled task, a cluster that cannot be watched and a sink that fails are conditions: each has one ``dedup_key``,
 so that what is told twice opens nothing twice. A retry that runs acknowledges the failure, since somebody has acted; it is
-resolved when the task succeeds.
+resolved when the task succeeds. A retry that fails is a new incident: an acknowledged one pages nobody, whatever it is sent.
 Messages of a task go out in order, and the receipt remembers what was last said of each condition: so nothing is opened again
 behind its end, not even by a message that was given up and is sent again.
 
@@ -10,7 +10,9 @@ Guarantee: incidents effectively once, change events (which have no key) at leas
 takes none. The API: developer.pagerduty.com/docs, "Send an alert event" and "Send a change event".
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +20,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr
 from yarl import URL
 
-from notifier.domain.conditions import Heard
+from notifier.domain.conditions import Condition, Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.links import console, task_page
 from notifier.domain.message import Message, Receipt
@@ -39,6 +41,9 @@ LARGEST = 400_000
 
 THROTTLED = 120.0
 """Seconds to wait after a 429 that does not say: PagerDuty asks for "a backoff of a few minutes"."""
+
+SHARE = 0.9
+"""Of the time a send may take: what has been achieved must be said before the engine cuts it off."""
 
 SEVERITIES: Mapping[Severity, str] = {
     Severity.DEBUG: "info",
@@ -71,6 +76,80 @@ class Settings(SinkSettings):
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=300)] = "https://events.pagerduty.com"
 
 
+@dataclass(slots=True)
+class Standing:
+    """What the receipt remembers of a task, a cluster or a sink.
+
+    Attributes:
+        held: The conditions that we opened.
+        attempt: The execution of the task whose failure was told last; 0 where none was.
+        heard: What was last said of each condition.
+    """
+
+    held: set[str] = field(default_factory=set)
+    attempt: int = 0
+    heard: Heard = field(default_factory=Heard)
+
+    @classmethod
+    def read(cls, receipt: Receipt | None) -> Self:
+        """From a receipt; what is none of ours is nothing."""
+        fields = {} if receipt is None else receipt.fields
+        attempt = fields.get("attempt", "")
+        return cls(
+            {name for name in fields.get("open", "").split(",") if name},
+            int(attempt) if attempt.isascii() and attempt.isdecimal() else 0,
+            Heard.read(fields.get("heard", "")),
+        )
+
+    @property
+    def receipt(self) -> Receipt:
+        """As a receipt remembers it."""
+        return Receipt({"open": ",".join(sorted(self.held)), "attempt": str(self.attempt), "heard": self.heard.text})
+
+    def steps(self, message: Message) -> Iterator[tuple[Action, str]]:
+        """What follows from a message, one by one; `done` is to be called between."""
+        event = message.event
+        opened = self.heard.opened(event)
+        for condition in self.heard.ended(event):
+            # What was given up may have been taken all the same, and whether an outage was told by us is not always known: to
+            # resolve what is not open does no harm.
+            if condition in self.held or message.skipped or event.kind in _ALWAYS:
+                yield "resolve", condition
+        if event.kind is Kind.TASK_RETRIED and (Condition.FAILURE in self.held or message.skipped):
+            yield "acknowledge", Condition.FAILURE
+        again = opened is Condition.FAILURE and self._once_more(message)
+        if opened is None or (self.knows(message) and not again):
+            return
+        if again:
+            yield "resolve", opened
+        yield "trigger", opened
+
+    def knows(self, message: Message) -> bool:
+        """Whether it is a reminder of what we opened, which pages nobody.
+
+        PagerDuty escalates by itself, and whoever resolved the incident by hand wants no other.
+        """
+        return message.reminder > 0 and self.heard.opened(message.event) in self.held
+
+    def done(self, action: Action, condition: str, event: Event) -> None:
+        """Note what PagerDuty has taken."""
+        if action == "resolve":
+            self.held.discard(condition)
+        else:
+            self.held.add(condition)
+        if condition == Condition.FAILURE and action != "acknowledge" and event.task is not None:
+            self.attempt = event.task.attempt
+
+    def _once_more(self, message: Message) -> bool:
+        """Whether an earlier execution's failure may be open: somebody has acknowledged it, and it would page nobody again."""
+        attempt = 0 if message.event.task is None else message.event.task.attempt
+        return attempt > self.attempt and (Condition.FAILURE in self.held or (message.skipped > 0 and attempt > 1))
+
+
+_ALWAYS = frozenset({Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN, Kind.SINK_RECOVERED})
+"""What ends something though we may not know that we opened it."""
+
+
 class Sink:
     """Opens, acknowledges and resolves incidents. The receipt remembers which of a task's conditions are open."""
 
@@ -78,6 +157,7 @@ class Sink:
         self._key = settings.routing_key.get_secret_value()
         self._base = settings.base_url.rstrip("/")
         self._session = surroundings.session
+        self._seconds = surroundings.timeout * SHARE
         self._page = surroundings.page
         self._words = surroundings.words
         self._without = surroundings.went_without
@@ -93,33 +173,25 @@ class Sink:
         """Tell PagerDuty what follows from the event.
 
         Raises:
-            DeliveryError: Not all of it was confirmed. All but change events may be told again without harm.
+            DeliveryError: Not all of it was confirmed. Its receipt says what was, so that the next try goes on from there.
         """
-        alone = last is None or message.mark == TEST
-        held = set() if last is None or alone else {name for name in last.fields.get("open", "").split(",") if name}
-        heard = Heard.read("" if last is None or alone else last.fields.get("heard", ""))
-        quiet = True
-        for action, condition in list(self._steps(message.event, held, heard)):
-            await self._enqueue(ALERTS, self._alert(message, action, condition))
-            quiet = False
-            if action == "trigger":
-                held.add(condition)
-            elif action == "resolve":
-                held.discard(condition)
-        if quiet or message.event.kind is Kind.TASK_SUCCEEDED:
-            await self._note(message, proved=not quiet)
-        remembered = {"open": ",".join(sorted(held)), "heard": heard.after(message.event).text}
-        return Receipt({} if message.mark == TEST else remembered)
-
-    def _steps(self, event: Event, held: set[str], heard: Heard) -> Iterator[tuple[Action, str]]:
-        for condition in heard.ended(event):
-            # Whether an outage was told by us is not always known; to resolve what is not open does no harm.
-            if condition in held or event.kind in {Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN, Kind.SINK_RECOVERED}:
-                yield "resolve", condition
-        if opened := heard.opened(event):
-            yield "trigger", opened
-        if event.kind is Kind.TASK_RETRIED and "failure" in held:
-            yield "acknowledge", "failure"
+        test = message.mark == TEST
+        before = Standing() if test else Standing.read(message.progress or last)
+        now = Standing(set(before.held), before.attempt, before.heard)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._tell(message, now)
+        except TimeoutError:
+            words = f"no answer within {self._seconds:.1f} s"
+            raise DeliveryError(
+                Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, words, receipt=now.receipt if now != before else None
+            ) from None
+        except DeliveryError as error:
+            if now != before:
+                error.receipt = now.receipt
+            raise
+        now.heard = now.heard.after(message.event)
+        return Receipt() if test else now.receipt
 
     async def check(self) -> list[str]:
         """See `Checkable`: whether the key may send alerts."""
@@ -128,6 +200,16 @@ class Sink:
         except DeliveryError as error:
             return [f"PagerDuty takes no alerts: {error.detail}"]
         return []
+
+    async def _tell(self, message: Message, now: Standing) -> None:
+        event = message.event
+        told = False
+        for action, condition in _of_test(message) if message.mark == TEST else now.steps(message):
+            await self._enqueue(ALERTS, self._alert(message, action, condition))
+            now.done(action, condition, event)
+            told = True
+        if event.kind is Kind.TASK_SUCCEEDED or not (told or now.knows(message)):
+            await self._note(message, proved=told)
 
     async def _note(self, message: Message, *, proved: bool) -> None:
         """A change event, if PagerDuty takes it: no page may wait behind what only some integrations know.
@@ -202,8 +284,8 @@ class Sink:
 def dedup_key(message: Message, condition: str) -> str:
     """What PagerDuty knows a condition by: the same for a task (or a cluster) and condition, for good. At most 255 characters.
 
-    A test, a drill or a replay has keys of its own and touches no real incident. Each test opens a new one; a drill and a replay
-    resolve what they opened.
+    A test, a drill or a replay has keys of its own and touches no real incident. All of them resolve what they opened, each test
+    at once.
     """
     about = message.event.thread
     if message.mark is not None:
@@ -246,3 +328,10 @@ def _bare(body: Mapping[str, Any]) -> dict[str, Any] | None:
     left_out = ("links", "client_url")
     kept = {name: value for name, value in body["payload"].items() if name != "custom_details"}
     return {**{name: value for name, value in body.items() if name not in left_out}, "payload": kept}
+
+
+def _of_test(message: Message) -> Iterator[tuple[Action, str]]:
+    """A test opens what its event would, and ends it at once: nobody else ever would."""
+    if opened := Heard().opened(message.event):
+        yield "trigger", opened
+        yield "resolve", opened

@@ -8,17 +8,20 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_pagerduty import KEY, duty, said, settings_for
+from aiohttp import web
+from fake_pagerduty import KEY, PagerDuty, checked, duty, said, settings_for
 from pydantic import ValidationError
 
+from notifier.domain.conditions import OPENS
 from notifier.domain.diff import diff
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Action, Cluster, Kind, Snapshot, Task
 from notifier.domain.plan import Audience
 from notifier.domain.rehearsal import set_apart
 from notifier.domain.render import render
 from notifier.domain.routing import Matcher, Route
-from notifier.domain.samples import sample
+from notifier.domain.samples import sample, samples
 from notifier.engine.dispatcher import Dispatcher, Outlet
 from notifier.engine.sending import OutletSettings
 from notifier.sinks.contract import Surroundings
@@ -31,6 +34,14 @@ async def told(sink: Sink, *kinds: Kind, last: Receipt | None = None) -> Receipt
     for kind in kinds:
         last = await sink.send(replace(sample(kind, mark=None)), last)
     return last
+
+
+def failed(*, attempt: int, kind: Kind = Kind.TASK_FAILED) -> Message:
+    """The end of a later execution of the sample task."""
+    message = sample(kind, mark=None)
+    assert message.event.task is not None
+    task = replace(message.event.task, attempt=attempt)
+    return replace(message, event=replace(message.event, sequence=13 + attempt, task=task))
 
 
 async def test_a_failure_is_opened_acknowledged_by_its_retry_and_resolved_by_success() -> None:
@@ -51,6 +62,119 @@ async def test_a_failure_is_opened_acknowledged_by_its_retry_and_resolved_by_suc
     assert bodies[1]["client_url"] == page
     links = [{"href": page, "text": "Status page"}, {"href": console, "text": "Huawei console"}]
     assert [body["links"] for body in bodies if "payload" in body] == [links] * 4
+
+
+async def test_a_retry_that_fails_pages_again_though_the_incident_was_acknowledged() -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, receiver):
+        last = await told(sink, Kind.TASK_FAILED, Kind.TASK_RETRIED)
+        assert list(service.incidents.values()) == ["acknowledged"]
+        last = await sink.send(failed(attempt=2), last)
+        assert (len(service.pages), list(service.incidents.values())) == (2, ["triggered"])
+        # The same end told again, or told to be another by whoever terminated the task, is no news to whoever was paged.
+        last = await sink.send(failed(attempt=2), last)
+        last = await sink.send(failed(attempt=2, kind=Kind.TASK_PARTIALLY_FAILED), last)
+        assert len(service.pages) == 2
+        await told(sink, Kind.TASK_SUCCEEDED, last=last)
+    assert said(receiver)[2:5] == [("resolve", "failure"), ("trigger", "failure"), ("trigger", "failure")]
+    assert service.incidents == {}
+
+
+async def test_a_retry_that_nobody_told_us_of_pages_again_when_it_fails() -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, _):
+        last = await told(sink, Kind.TASK_FAILED)
+        service.incidents = dict.fromkeys(service.incidents, "acknowledged")  # by whoever was paged
+        await sink.send(failed(attempt=2), last)
+    assert len(service.pages) == 2
+
+
+@pytest.mark.parametrize("lost", ["trigger", "resolve"])
+async def test_a_second_failure_whose_telling_broke_off_pages_once(lost: str) -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, _):
+        last = await told(sink, Kind.TASK_STALLED, Kind.TASK_FAILED, Kind.TASK_RETRIED)
+
+        async def breaks(request: web.Request) -> web.Response:
+            body = checked(request.path, await request.read())
+            service.take(body)
+            if body["event_action"] == lost:
+                return web.Response(status=504)
+            return web.json_response({"status": "success"}, status=202)
+
+        service.refuse["/v2/enqueue"] = breaks
+        with pytest.raises(DeliveryError) as broken:
+            await sink.send(failed(attempt=2), last)
+        service.refuse.clear()
+        again = replace(failed(attempt=2), attempt=2, progress=broken.value.receipt)
+        last = await sink.send(again, last)
+        assert len(service.pages) == 3  # the stall, and each failure
+        await told(sink, Kind.TASK_SUCCEEDED, last=last)
+    assert service.incidents == {}
+
+
+async def test_a_sink_that_is_slow_says_what_it_has_achieved_before_it_is_cut_off() -> None:
+    service = PagerDuty()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        if (await request.json())["event_action"] == "trigger" and len(service.pages) == 1:
+            await asyncio.Event().wait()
+        return await service.answer(request)
+
+    async with duty(slow, timeout=0.5) as (sink, _):
+        last = await told(sink, Kind.TASK_FAILED, Kind.TASK_RETRIED)
+        with pytest.raises(DeliveryError) as late:
+            await sink.send(failed(attempt=2), last)
+    assert (late.value.outcome, late.value.reason) == (Outcome.UNCERTAIN, DeliveryReason.TIMEOUT)
+    assert late.value.receipt is not None
+    assert (late.value.receipt.fields["open"], late.value.receipt.fields["attempt"]) == ("", "2")
+
+
+async def test_a_reminder_pages_nobody_whom_we_have_paged() -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, receiver):
+        last = await told(sink, Kind.TASK_FAILED)
+        service.incidents.clear()  # whoever was paged has resolved it by hand
+        reminder = replace(sample(Kind.TASK_FAILED, mark=None), id="reminder 1", reminder=1)
+        assert last is not None
+        assert (await sink.send(reminder, last)).fields == last.fields
+    assert said(receiver) == [("trigger", "failure")]
+
+
+async def test_a_reminder_pages_whom_it_is_the_first_word_to() -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, receiver):
+        # What is escalated arrives as a reminder.
+        last = await sink.send(replace(sample(Kind.TASK_FAILED, mark=None), id="reminder 1", reminder=1), None)
+        last = await sink.send(replace(sample(Kind.TASK_FAILED, mark=None), id="reminder 2", reminder=2), last)
+        assert len(service.pages) == 1
+        last = await sink.send(replace(failed(attempt=2), id="reminder 3", reminder=3), last)  # its news was given up
+        assert len(service.pages) == 2
+        await told(sink, Kind.TASK_SUCCEEDED, last=last)
+    assert service.incidents == {}
+    assert ("change", "") not in said(receiver)[:-1]
+
+
+@pytest.mark.parametrize(("opens", "ends"), [(Kind.TASK_FAILED, Kind.TASK_SUCCEEDED), (Kind.TASK_STALLED, Kind.TASK_RESUMED)])
+async def test_what_was_taken_though_it_was_given_up_is_resolved_by_its_end(opens: Kind, ends: Kind) -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, _):
+        await told(sink, opens)  # its answer was lost, and so is the receipt
+        assert service.incidents
+        await sink.send(replace(sample(ends, mark=None), skipped=1), None)
+    assert service.incidents == {}
+
+
+async def test_a_failure_that_was_taken_though_it_was_given_up_is_paged_anew_after_its_retry() -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, _):
+        await told(sink, Kind.TASK_FAILED)
+        retried = await sink.send(replace(sample(Kind.TASK_RETRIED, mark=None), skipped=1), None)
+        assert list(service.incidents.values()) == ["acknowledged"]
+        await sink.send(failed(attempt=2), retried)
+        assert len(service.pages) == 2
+        await sink.send(replace(failed(attempt=3), skipped=3), None)
+        assert len(service.pages) == 3
 
 
 async def test_a_stall_ends_by_progress_by_failure_and_by_success() -> None:
@@ -123,23 +247,36 @@ async def test_a_restart_knows_what_is_open() -> None:
     assert said(receiver) == [("trigger", "failure"), ("resolve", "failure"), ("change", "")]
 
 
-async def test_a_test_touches_no_real_incident() -> None:
+async def test_a_test_touches_no_real_incident_and_leaves_none_open() -> None:
+    service = PagerDuty()
     real, test = sample(Kind.TASK_FAILED, mark=None), sample(Kind.TASK_FAILED)
     assert dedup_key(real, "failure") != dedup_key(test, "failure")
-    async with duty() as (sink, receiver):
+    async with duty(service.answer) as (sink, receiver):
         last = await told(sink, Kind.TASK_FAILED)
         receipt = await sink.send(replace(sample(Kind.TASK_SUCCEEDED), mark="TEST"), last)
         await sink.send(test, None)
+        assert list(service.incidents) == [dedup_key(real, "failure")]
     assert receipt.fields == {}
-    assert said(receiver)[1] == ("change", "")
+    assert said(receiver)[1:] == [("change", ""), ("trigger", "failure"), ("resolve", "failure")]
     assert json.loads(receiver.posts[2].body)["payload"]["severity"] == "info"
+    assert len({json.loads(post.body)["dedup_key"] for post in receiver.posts[2:]}) == 1
+
+
+async def test_all_samples_of_a_test_leave_nothing_open() -> None:
+    service = PagerDuty()
+    async with duty(service.answer) as (sink, receiver):
+        for message in samples():
+            await sink.send(message, None)
+    assert service.incidents == {}
+    assert [action for action, _ in said(receiver)].count("trigger") == len(OPENS)
 
 
 async def test_news_that_comes_late_says_so() -> None:
     async with duty() as (sink, receiver):
         await sink.send(replace(sample(Kind.TASK_FAILED, mark=None), late_by=timedelta(hours=2), skipped=3), None)
-    said(receiver)
-    summary = json.loads(receiver.posts[0].body)["payload"]["summary"]
+    # Of what was given up some may have been taken: it is ended first.
+    assert said(receiver) == [("resolve", "stall"), ("trigger", "failure")]
+    summary = json.loads(receiver.posts[1].body)["payload"]["summary"]
     assert summary.endswith("retry or terminate. Delivered 2 h late. 3 earlier messages never arrived.")
 
 

@@ -145,12 +145,21 @@ class TestPagerDuty(SinkConformance):
 
     @asynccontextmanager
     async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
+        opened = set[str]()
+
         async def answer(request: web.Request) -> web.StreamResponse:
             body = await request.json()
             if receiver.behaviour is Behaviour.FAILS:
                 return web.Response(status=503, text=f"not now {body['routing_key']}")
             if receiver.behaviour is Behaviour.HANGS:
                 await asyncio.Event().wait()
+            key = body.get("dedup_key")
+            if body.get("event_action") == "trigger":
+                opened.add(key)
+            elif key in opened:
+                # A test ends its own incident at once: that is one message to whoever is paged.
+                opened.remove(key)
+                return web.json_response({"status": "success"}, status=202)
             # A change event has no key; PagerDuty shows it again.
             details = body["payload"]["custom_details"] if "payload" in body else {}
             receiver.received.append(Received(await request.text(), str(details.get("id"))))
