@@ -3,11 +3,12 @@
 Its promise is the weakest of all sinks. Apprise answers yes or no: a no may mean that nothing was sent, that it was sent and the
 answer was bad, or that one of several targets has it. So a no is ``uncertain`` here, and is tried again. Apprise speaks through a
 library and sockets of its own, past our guard of addresses: services with a host of their own are allowed, others are accepted as
-a risk (``accept_risk``), and what acts on this machine itself is never allowed.
+a risk (``accept_risk``), and what acts on this machine itself, or reads its files, is never allowed.
 """
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,13 +16,13 @@ from ipaddress import ip_address
 from threading import Thread
 from types import TracebackType
 from typing import Annotated, Any, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, SecretStr, model_validator
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Kind, Severity
+from notifier.domain.model import Event, Kind, Severity
 from notifier.domain.plain_text import one_line
 from notifier.domain.words import Words
 from notifier.outbound import METADATA
@@ -49,11 +50,18 @@ LOCAL = frozenset(
 OURS = frozenset({"redirect", "retry", "timeout", "verify", "wait"})
 """What Apprise takes in a URL and the notifier decides: no redirects, certificates verified, one try at a time."""
 
+FILES = frozenset({"keyfile", "pgpprv", "pgppub", "subfile"})
+"""What names a file of this machine in a URL, whatever the service. A ``template`` is one for some services and an id for others:
+those that would read it are known by what Apprise makes of it."""
+
 SHARE = 0.9
 """Of the time a send may take: the sink itself must say what is known, before the engine cuts it off."""
 
 MOST_HUNG = 4
 """Calls that were given up on and still hang in their threads, at most."""
+
+ROOM = 0.9
+"""Of what a service takes, how much we fill: Apprise may escape some of it."""
 
 LONGEST = 1000
 MOST_EARLIER = 10
@@ -77,16 +85,26 @@ def _url(value: SecretStr) -> SecretStr:
     if scheme.lower() in LOCAL:
         raise ValueError("names what acts on this machine itself, which is not allowed")
     try:
-        parts = urlsplit(text)
-        host, query = parts.hostname or "", parse_qs(parts.query, keep_blank_values=True)
+        host = urlsplit(text).hostname or ""
     except ValueError:
         raise ValueError("is no URL") from None
-    for key in query:
-        if key.lower() in OURS:
-            raise ValueError(f"must not say {key.lower()}: the notifier decides that")
+    for key in sorted(_keys(text)):
+        if key in OURS:
+            raise ValueError(f"must not say {key}: the notifier decides that")
+        if key in FILES:
+            raise ValueError(_READS.format(key))
     if _metadata(host):
         raise ValueError("names a cloud's metadata service, which is not allowed")
     return value
+
+
+_READS = "must not say {}: Apprise would read a file of this machine, or ask an address from here"
+
+
+def _keys(url: str) -> set[str]:
+    """What a URL names behind its question mark, as Apprise reads it: it takes ``;`` for ``&`` and knows no fragment."""
+    keys = [part.partition("=")[0] for part in re.split("[?&;#]", url.partition("?")[2])]
+    return {unquote(key[:1] + key[1:].replace("+", " ")).strip().lower() for key in keys}
 
 
 def _metadata(host: str) -> bool:
@@ -100,7 +118,7 @@ def _service(url: SecretStr) -> Any:
     """Apprise's object for the service, which takes no part in what the notifier decides.
 
     Raises:
-        ValueError: There is none for the URL.
+        ValueError: There is none for the URL, or it would read what it must not.
     """
     for name in ("apprise", "urllib3", "requests"):  # They log URLs, which are secrets here, at DEBUG and in warnings.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -116,7 +134,12 @@ def _service(url: SecretStr) -> Any:
     service = apprise.Apprise.instantiate(url.get_secret_value(), asset=asset)
     if service is None:
         raise ValueError("Apprise knows no such service, or the URL lacks something; see https://appriseit.com/services/")
+    for name, value in vars(service).items():
+        if isinstance(value, apprise.AppriseAttachment) and len(value):
+            raise ValueError(_READS.format(name))
     service.redirects, service.verify_certificate = False, True
+    if service.overflow_mode == apprise.OverflowMode.UPSTREAM:
+        service.overflow_mode = apprise.OverflowMode.TRUNCATE  # What is too long is refused, and would be at every try.
     return service
 
 
@@ -150,18 +173,24 @@ class Sink:
         self._seconds = surroundings.timeout * SHARE
         self._service: apprise.Apprise | None = None
         self._name = ""
+        self._longest = self._titled = 0
         self._hung: set[Thread] = set()
 
     async def __aenter__(self) -> Self:
         service = await asyncio.to_thread(_service, self._url)
         service.socket_connect_timeout = service.socket_read_timeout = self._seconds / 2
         self._name = one_line(str(service.service_name), 100)
+        self._longest, self._titled = service.body_maxlen, service.title_maxlen
         self._service = apprise.Apprise(asset=service.asset)
         self._service.add(service)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         pass  # Apprise keeps nothing open, and a thread that hangs is nobody's to end.
+
+    def patience(self, _event: Event) -> float | None:
+        """See `Patient`: old news may be told in one message."""
+        return 0.0
 
     async def send(self, message: Message, last: Receipt | None) -> Receipt:  # noqa: ARG002 - there is no receipt to go on from
         """Hand the message over.
@@ -175,10 +204,13 @@ class Sink:
         if len(self._hung) >= MOST_HUNG:
             words = f"{len(self._hung)} earlier calls to {self._name} still hang"
             raise DeliveryError(Outcome.RETRY, DeliveryReason.TIMEOUT, words, scope=Scope.SINK)
+        title = _harmless(self._words.marked(message))
+        # A service without titles has it as the first line of the text.
+        room = int(ROOM * self._longest) - (0 if self._titled > 0 else len(title))
         notify = partial(
             self._service.notify,
-            title=one_line(self._words.marked(message), LONGEST),
-            body=text_of(message, self._words),
+            title=title,
+            body=text_of(message, self._words, room),
             notify_type=apprise.NotifyType.SUCCESS
             if message.event.kind is Kind.TASK_SUCCEEDED
             else _TYPES[message.event.severity],
@@ -220,8 +252,28 @@ class Sink:
             raise
 
 
-def text_of(message: Message, words: Words) -> str:
-    """The message in a few lines of plain text; its delivery's id is the last, so that a person can tell a repeat."""
-    lines = [message.summary, *words.remarks(message), *words.earlier(message, MOST_EARLIER)]
-    lines += [words.moment(message.event.time), words.phrases.around.identity.format(id=message.id)]
-    return "\n".join(one_line(line, LONGEST) for line in lines)
+def text_of(message: Message, words: Words, longest: int) -> str:
+    """The message in a few lines of plain text; its delivery's id is the last, so that a person can tell a repeat.
+
+    At most ``longest`` characters: where there is no room, fewer are named of those that are told along; then the summary is cut.
+    """
+    foot = [words.moment(message.event.time), words.phrases.around.identity.format(id=message.id)]
+    remarks = [_harmless(line) for line in words.remarks(message)]
+    summary = _harmless(message.summary)
+    for most in range(min(MOST_EARLIER, len(message.earlier)), -1, -1):
+        text = "\n".join([summary, *remarks, *_earlier(message, words, most), *foot])
+        if len(text) <= longest:
+            return text
+    rest = "\n".join([*remarks, *_earlier(message, words, 0), *foot])
+    return f"{one_line(summary, max(longest - len(rest) - 1, 1))}\n{rest}"
+
+
+def _earlier(message: Message, words: Words, most: int) -> list[str]:
+    if message.earlier and not most:
+        return [words.before(message)]
+    return [_harmless(line) for line in words.earlier(message, most)]
+
+
+def _harmless(text: str) -> str:
+    """One line in which a stranger's name calls nobody: a space without width breaks ``@everyone``, ``<!channel>`` and such."""
+    return re.sub(r"([@<])(?=\S)", "\\1\u200b", one_line(text, LONGEST))

@@ -1,7 +1,10 @@
 """The bridge: what its yes and no mean, what it may not reach, and that its URL is never shown."""
 
 import asyncio
+import html
+import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -13,21 +16,26 @@ from datetime import timedelta
 
 import apprise
 import pytest
+import requests
 from aiohttp import web
 from pydantic import ValidationError
 from sink_receivers import Hook, hook, raw_hook
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.holding import Hold, Holding, Merge
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample, samples
 from notifier.domain.words import Words
 from notifier.outbound import open_session
-from notifier.sinks.apprise import HOSTED, LOCAL, MOST_EARLIER, MOST_HUNG, Settings, Sink, text_of
-from notifier.sinks.contract import Surroundings
+from notifier.sinks.apprise import FILES, HOSTED, LOCAL, MOST_EARLIER, MOST_HUNG, Settings, Sink, text_of
+from notifier.sinks.conformance import HOSTILE, hostile
+from notifier.sinks.contract import Patient, Surroundings
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 
 NEWS = sample(Kind.TASK_FAILED, mark=None)
+ROOM = 30_000
+SECRETIVE = "discord://1234567890/canary" + "x" * 60
 
 
 @asynccontextmanager
@@ -140,6 +148,17 @@ async def test_nothing_of_the_url_is_shown_or_logged(caplog: pytest.LogCaptureFi
         ("json://a.example/?verify=no", "must not say verify"),
         ("json://a.example/?redirect=yes", "must not say redirect"),
         ("json://a.example/?Retry=9&wait=9", "must not say retry"),
+        ("json://a.example/?x=1;verify=no", "must not say verify"),
+        ("json://a.example/#?%76erify+=no", "must not say verify"),
+        (f"{SECRETIVE}/?template=/etc/passwd", "must not say template"),
+        (f"{SECRETIVE}/?template=file:///etc/passwd", "must not say template"),
+        (f"{SECRETIVE}/?tts=no;TEMPLATE=/etc/passwd", "must not say template"),
+        (f"{SECRETIVE}/#?%74emplate=/etc/passwd", "must not say template"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?template=http://127.0.0.1:9/", "must not say template"),
+        ("tgram://123456789:abcdefg_hijklmnop/12315544/?template=/etc/passwd", "must not say template"),
+        ("fcm://canary/device/?mode=oauth2&keyfile=/etc/passwd", "must not say keyfile"),
+        ("vapid://user@example.com/?subfile=/etc/passwd", "must not say subfile"),
+        ("mailto://u:canary@example.com?pgp=yes&pgppub=/etc/passwd", "must not say pgppub"),
         ("json://169.254.169.254/latest", "metadata service"),
         ("jsons://user:canary@[fd00:ec2::254]/", "metadata service"),
         ("json://canary.example", "say accept_risk: true"),
@@ -156,7 +175,16 @@ def test_urls_that_are_refused(url: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "syslog://", "json://169.254.169.254", "json://a.example/?verify=no", "nosuch://x"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "syslog://",
+        "json://169.254.169.254",
+        "json://a.example/?verify=no",
+        "mailto://u:p@example.com?pgpprv=/etc/passwd",
+        f"{SECRETIVE}/?template=/etc/passwd",
+        "nosuch://x",
+    ],
 )
 def test_accepting_the_risk_does_not_open_everything(url: str) -> None:
     with pytest.raises(ValidationError):
@@ -179,10 +207,35 @@ def test_the_lists_name_what_apprise_knows() -> None:
         assert not {token for token in tokens if "host" in token or token in {"url", "server", "port"}}, scheme
 
 
+def test_a_template_that_is_an_id_may_be_named() -> None:
+    Settings.model_validate({"url": "sendgrid://abcd123:from@example.com/to@example.com?template=d-0123"})
+
+
+def test_whatever_apprise_calls_a_file_or_a_path_is_known_here() -> None:
+    harmless = {
+        "attach-as",  # the name of a form's field
+        "filename",  # of an attachment that we never send
+        "fullpath",  # below the host of the service's URL
+        "file_url",  # asked by the service, from where it is
+        "path",  # below the host of the service's URL
+        "prefix",
+        "profile",
+        "url_prefix",
+        "workflow_path",
+    }
+    found = set()
+    for plugin in apprise.Apprise().details(show_disabled=True)["schemas"]:
+        for name, about in {**plugin["details"]["args"], **plugin["details"]["tokens"]}.items():
+            called = f"{name} {about.get('name')} {about.get('map_to')}".lower()
+            if about.get("type") == "string" and ("path" in called or "file" in called):
+                found.add(name)
+    assert found - harmless == FILES | {"template"}
+
+
 def test_the_text_says_what_is_to_be_known_of_the_telling() -> None:
     earlier = tuple(message.event for message in samples()[:2]) * MOST_EARLIER
     message = replace(NEWS, late_by=timedelta(hours=3), skipped=2, may_repeat=True, reminder=4, earlier=earlier)
-    lines = text_of(message, Words()).splitlines()
+    lines = text_of(message, Words(), ROOM).splitlines()
     assert lines[1:6] == [
         "Delivered 3 h late.",
         "2 earlier messages never arrived.",
@@ -192,8 +245,77 @@ def test_the_text_says_what_is_to_be_known_of_the_telling() -> None:
     ]
     assert lines[6] == f"… and {MOST_EARLIER} more"
     assert len(lines) == 7 + MOST_EARLIER + 2
-    assert "延迟 3 小时送达。" in text_of(message, Words(language="zh"))
-    assert text_of(NEWS, Words()).splitlines()[1:] == ["2026-03-01 06:35:00 UTC", f"id {NEWS.id}"]
+    assert "延迟 3 小时送达。" in text_of(message, Words(language="zh"), ROOM)
+    assert text_of(NEWS, Words(), ROOM).splitlines()[1:] == ["2026-03-01 06:35:00 UTC", f"id {NEWS.id}"]
+
+
+@pytest.mark.parametrize("room", [140, 300, 1000, 2000])
+def test_the_text_is_no_longer_than_the_service_takes(room: int) -> None:
+    earlier = tuple(message.event for message in samples()) * 3
+    message = replace(NEWS, summary="s" * 900, late_by=timedelta(hours=3), earlier=earlier)
+    text = text_of(message, Words(), room)
+    assert len(text) <= room
+    assert text.startswith("s")
+    assert text.splitlines()[-1] == f"id {NEWS.id}"
+    assert any(line.startswith(f"Before this ({len(earlier)})") for line in text.splitlines())
+
+
+async def test_what_is_old_may_be_told_in_one_message_and_news_does_not_wait() -> None:
+    async with bridge(address("http://127.0.0.1:9")) as sink:
+        assert isinstance(sink, Patient)
+        holding, now = Holding(sink.patience), NEWS.event.observed_at
+        assert holding.hold(NEWS.event, now) == Hold(now, Merge.NEVER)  # a failure is never merged
+        assert holding.hold(sample(Kind.NODE_COMPLETED).event, now) == Hold(now, Merge.WHEN_LATE)
+
+
+SERVICES = {
+    "discord": (SECRETIVE, 2000),
+    "slack": ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", 35_000),
+    "tgram": ("tgram://123456789:abcdefg_hijklmnop/12315544", 4096),
+    "dingtalk": ("dingtalk://ABCDEFGH1234567890", 20_000),
+    "feishu": ("feishu://ABCDEFGH1234567890abcdefgh", 20_000),
+    "wecombot": ("wecombot://ABCDEFGH-1234-5678-90ab-cdefghijklmn", 4096),
+}
+CALLS = re.compile(r"@(everyone|here|all|channel|U1|jane)|<[!@#]|<at |<users/|<https?:")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("text", [*HOSTILE.values(), "@everyone @here <@&1> <users/all> <at user_id='all'> @jane"])
+async def test_what_strangers_wrote_calls_nobody_and_breaks_no_service(
+    service: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = list[str]()
+
+    def answer(_: requests.Session, request: requests.PreparedRequest, **__: object) -> requests.Response:
+        assert isinstance(request.body, str | bytes)
+        bodies.append(request.body if isinstance(request.body, str) else request.body.decode())
+        response = requests.Response()
+        response.status_code = 200
+        response._content = b"ok" if service == "slack" else b'{"ok": true, "errcode": 0, "code": 0}'
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", answer)
+    monkeypatch.setattr(apprise.NotifyBase, "throttle", lambda *_, **__: None)
+    url, longest = SERVICES[service]
+    async with bridge(url) as sink:
+        for count, message in enumerate(hostile(text), start=1):
+            earlier = (message.event,) * (2 * MOST_EARLIER)
+            await sink.send(replace(message, earlier=earlier), None)
+            assert len(bodies) == count
+    for body in bodies:
+        said = json.loads(body)
+        written = "\n".join(texts(said))
+        assert not CALLS.search(html.unescape(written)), written
+        assert max(len(html.unescape(each)) for each in texts(said)) <= longest
+
+
+def texts(said: object) -> list[str]:
+    """Every text in what was sent."""
+    if isinstance(said, dict):
+        return [text for value in said.values() for text in texts(value)]
+    if isinstance(said, list):
+        return [text for value in said for text in texts(value)]
+    return [said] if isinstance(said, str) else []
 
 
 async def test_a_sink_that_was_not_opened_says_so() -> None:
