@@ -7,25 +7,28 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import jsonschema
 import pytest
 from aiohttp import web
 from fake_pagerduty import KEY, PagerDuty, checked, duty, said, settings_for
+from pagerduty_story import GOLDEN, story, written
 from pydantic import ValidationError
 
 from notifier.domain.conditions import OPENS
 from notifier.domain.diff import diff
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Action, Cluster, Kind, Snapshot, Task
+from notifier.domain.model import Action, Cluster, Kind, Severity, Snapshot, Task
 from notifier.domain.plan import Audience
 from notifier.domain.rehearsal import set_apart
 from notifier.domain.render import render
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.samples import sample, samples
+from notifier.domain.words import Language, Words
 from notifier.engine.dispatcher import Dispatcher, Outlet
 from notifier.engine.sending import OutletSettings
 from notifier.sinks.contract import Surroundings
-from notifier.sinks.pagerduty import Settings, Sink, dedup_key
+from notifier.sinks.pagerduty import SEVERITIES, Settings, Sink, dedup_key
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -291,6 +294,53 @@ async def test_a_drill_resolves_what_it_opened_and_nothing_else() -> None:
     assert len(keys) == 1
     assert dedup_key(real, "failure") not in keys
     assert json.loads(receiver.posts[0].body)["payload"]["severity"] == "info"
+
+
+async def test_the_story_is_told_to_the_byte_as_it_was_when_a_person_last_looked() -> None:
+    assert written(await story()) == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("path", "spoilt"),
+    [
+        ("/v2/enqueue", {"unknown": 1}),
+        ("/v2/enqueue", {"payload": {"summary": "s", "source": "c", "severity": "info", "unknown": 1}}),
+        ("/v2/enqueue", {"payload": {"summary": "s" * 1025, "source": "c", "severity": "info"}}),
+        ("/v2/enqueue", {"payload": {"summary": "s", "source": "c", "severity": "debug"}}),
+        ("/v2/enqueue", {"payload": {"summary": "s", "source": "c", "severity": "info", "timestamp": "yesterday"}}),
+        ("/v2/enqueue", {"links": [{"text": "nowhere"}]}),
+        ("/v2/enqueue", {"links": [{"href": "page", "text": "no URL"}]}),
+        ("/v2/enqueue", {"dedup_key": "k" * 256}),
+        ("/v2/enqueue", {"event_action": "acknowledge"}),  # with a payload, which only a trigger has
+        ("/v2/change/enqueue", {}),  # that of an alert
+    ],
+)
+def test_the_schema_that_all_is_checked_against_forbids_what_is_not_documented(path: str, spoilt: dict[str, Any]) -> None:
+    payload = {"summary": "s", "source": "c", "severity": "info", "timestamp": "2026-03-01T08:00:00Z"}
+    good = {"routing_key": KEY, "event_action": "trigger", "dedup_key": "k", "payload": payload, "links": [{"href": "http://p"}]}
+    checked("/v2/enqueue", json.dumps(good).encode())
+    with pytest.raises(jsonschema.ValidationError):
+        checked(path, json.dumps({**good, **spoilt}).encode())
+
+
+@pytest.mark.parametrize(("language", "texts"), [("en", ["Status page", "Huawei console"]), ("zh", ["状态页", "华为云控制台"])])
+async def test_links_lead_to_the_task_and_to_the_cloud_in_the_sinks_language(language: Language, texts: list[str]) -> None:
+    async with duty(words=Words(language)) as (sink, receiver):
+        await sink.send(sample(Kind.TASK_FAILED, mark=None), None)
+        await sink.send(sample(Kind.CLUSTER_UNREACHABLE, mark=None), None)
+        await sink.send(sample(Kind.SINK_FAILING, mark=None), None)
+    task, cluster, ours = [json.loads(each.body) for each in receiver.posts]
+    assert [link["text"] for link in task["links"]] == texts
+    assert [link["href"] for link in cluster["links"]] == [
+        "http://page",
+        "https://console.huaweicloud.com/css/?region=cn-north-4",
+    ]
+    assert [link["href"] for link in ours["links"]] == ["http://page"]
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_every_severity_has_one_of_pagerdutys(severity: Severity) -> None:
+    assert SEVERITIES[severity] == {"debug": "info"}.get(severity.word, severity.word)
 
 
 @pytest.mark.parametrize("wrong", [{}, {"routing_key": "short"}, {"routing_key": KEY, "base_url": "ftp://x"}])
