@@ -12,22 +12,23 @@ takes none. The API: developer.pagerduty.com/docs, "Send an alert event" and "Se
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from hashlib import sha256
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr
 from yarl import URL
 
-from notifier.domain.conditions import Condition, Heard
+from notifier.domain.conditions import Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.links import console, task_page
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Event, Kind, Severity
+from notifier.domain.model import Kind, Severity
 from notifier.domain.plain_text import json_line, one_line
 from notifier.domain.render import iso, payload
 from notifier.sinks.contract import SinkSettings, Surroundings
+from notifier.sinks.pagerduty_receipt import Action, Standing
 from notifier.sinks.posting import Answer, Mask, failure, post
 
 SUMMARY = 1024
@@ -61,8 +62,6 @@ PROBE = "css-upgrade-notifier-probe"
 
 CHANGES, ALERTS = "/v2/change/enqueue", "/v2/enqueue"
 
-Action = Literal["trigger", "acknowledge", "resolve"]
-
 
 class Settings(SinkSettings):
     """An integration of the type "Events API v2".
@@ -74,80 +73,6 @@ class Settings(SinkSettings):
 
     routing_key: Annotated[SecretStr, Field(min_length=32, max_length=32)]
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=300)] = "https://events.pagerduty.com"
-
-
-@dataclass(slots=True)
-class Standing:
-    """What the receipt remembers of a task, a cluster or a sink.
-
-    Attributes:
-        held: The conditions that we opened.
-        attempt: The execution of the task whose failure was told last; 0 where none was.
-        heard: What was last said of each condition.
-    """
-
-    held: set[str] = field(default_factory=set)
-    attempt: int = 0
-    heard: Heard = field(default_factory=Heard)
-
-    @classmethod
-    def read(cls, receipt: Receipt | None) -> Self:
-        """From a receipt; what is none of ours is nothing."""
-        fields = {} if receipt is None else receipt.fields
-        attempt = fields.get("attempt", "")
-        return cls(
-            {name for name in fields.get("open", "").split(",") if name},
-            int(attempt) if attempt.isascii() and attempt.isdecimal() else 0,
-            Heard.read(fields.get("heard", "")),
-        )
-
-    @property
-    def receipt(self) -> Receipt:
-        """As a receipt remembers it."""
-        return Receipt({"open": ",".join(sorted(self.held)), "attempt": str(self.attempt), "heard": self.heard.text})
-
-    def steps(self, message: Message) -> Iterator[tuple[Action, str]]:
-        """What follows from a message, one by one; `done` is to be called between."""
-        event = message.event
-        opened = self.heard.opened(event)
-        for condition in self.heard.ended(event):
-            # What was given up may have been taken all the same, and whether an outage was told by us is not always known: to
-            # resolve what is not open does no harm.
-            if condition in self.held or message.skipped or event.kind in _ALWAYS:
-                yield "resolve", condition
-        if event.kind is Kind.TASK_RETRIED and (Condition.FAILURE in self.held or message.skipped):
-            yield "acknowledge", Condition.FAILURE
-        again = opened is Condition.FAILURE and self._once_more(message)
-        if opened is None or (self.knows(message) and not again):
-            return
-        if again:
-            yield "resolve", opened
-        yield "trigger", opened
-
-    def knows(self, message: Message) -> bool:
-        """Whether it is a reminder of what we opened, which pages nobody.
-
-        PagerDuty escalates by itself, and whoever resolved the incident by hand wants no other.
-        """
-        return message.reminder > 0 and self.heard.opened(message.event) in self.held
-
-    def done(self, action: Action, condition: str, event: Event) -> None:
-        """Note what PagerDuty has taken."""
-        if action == "resolve":
-            self.held.discard(condition)
-        else:
-            self.held.add(condition)
-        if condition == Condition.FAILURE and action != "acknowledge" and event.task is not None:
-            self.attempt = event.task.attempt
-
-    def _once_more(self, message: Message) -> bool:
-        """Whether an earlier execution's failure may be open: somebody has acknowledged it, and it would page nobody again."""
-        attempt = 0 if message.event.task is None else message.event.task.attempt
-        return attempt > self.attempt and (Condition.FAILURE in self.held or (message.skipped > 0 and attempt > 1))
-
-
-_ALWAYS = frozenset({Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN, Kind.SINK_RECOVERED})
-"""What ends something though we may not know that we opened it."""
 
 
 class Sink:
@@ -177,7 +102,7 @@ class Sink:
         """
         test = message.mark == TEST
         before = Standing() if test else Standing.read(message.progress or last)
-        now = Standing(set(before.held), before.attempt, before.heard)
+        now = Standing(set(before.held), before.attempt, before.heard, _about(message))
         try:
             async with asyncio.timeout(self._seconds):
                 await self._tell(message, now)
@@ -192,6 +117,17 @@ class Sink:
             raise
         now.heard = now.heard.after(message.event)
         return Receipt() if test else now.receipt
+
+    async def end(self, receipt: Receipt) -> Receipt:
+        """See `Ending`.
+
+        Raises:
+            DeliveryError: Not all of it was confirmed; to resolve something twice does no harm.
+        """
+        now = Standing.read(receipt)
+        for condition in sorted(now.held):
+            await self._enqueue(ALERTS, {"event_action": "resolve", "dedup_key": f"{now.about}-{condition}"})
+        return replace(now, held=set()).receipt
 
     async def check(self) -> list[str]:
         """See `Checkable`: whether the key may send alerts."""
@@ -287,10 +223,14 @@ def dedup_key(message: Message, condition: str) -> str:
     A test, a drill or a replay has keys of its own and touches no real incident. All of them resolve what they opened, each test
     at once.
     """
+    return f"{_about(message)}-{condition}"
+
+
+def _about(message: Message) -> str:
     about = message.event.thread
     if message.mark is not None:
         about = f"{message.mark}/{message.id if message.mark == TEST else about}"
-    return f"css-{sha256(about.encode('utf-8', 'replace')).hexdigest()[:40]}-{condition}"
+    return f"css-{sha256(about.encode('utf-8', 'replace')).hexdigest()[:40]}"
 
 
 def judged(answer: Answer) -> DeliveryError | None:

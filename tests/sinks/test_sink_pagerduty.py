@@ -27,7 +27,7 @@ from notifier.domain.samples import sample, samples
 from notifier.domain.words import Language, Words
 from notifier.engine.dispatcher import Dispatcher, Outlet
 from notifier.engine.sending import OutletSettings
-from notifier.sinks.contract import Surroundings
+from notifier.sinks.contract import KEEP, Surroundings
 from notifier.sinks.pagerduty import SEVERITIES, Settings, Sink, dedup_key
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -240,6 +240,32 @@ async def test_a_crash_before_the_answer_was_noted_reopens_nothing() -> None:
     store.close()
     alerts = [each for each in said(receiver) if each[1] == "failure" and each[0] != "acknowledge"]
     assert alerts == [("trigger", "failure"), ("trigger", "failure"), ("resolve", "failure")]
+
+
+async def test_what_nobody_tells_the_end_of_is_resolved_under_the_key_it_was_opened_by() -> None:
+    async with duty() as (sink, receiver):
+        last = await told(sink, Kind.TASK_STALLED, Kind.TASK_FAILED)
+        assert last is not None
+        assert KEEP in last.fields
+        after = await sink.end(last)
+        assert KEEP not in after.fields
+        assert (await sink.end(after)) == after
+    assert said(receiver)[-2:] == [("trigger", "failure"), ("resolve", "failure")]
+    opened, resolved = (json.loads(each.body) for each in receiver.posts[-2:])
+    assert opened["dedup_key"] == resolved["dedup_key"]
+
+
+async def test_what_nobody_tells_the_end_of_is_tried_again_if_it_is_refused() -> None:
+    async with duty() as (sink, _):
+        last = await told(sink, Kind.TASK_FAILED)
+    assert last is not None
+
+    async def down(_: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    async with duty(down) as (sink, _):
+        with pytest.raises(DeliveryError, match="503"):
+            await sink.end(last)
 
 
 async def test_a_restart_knows_what_is_open() -> None:
