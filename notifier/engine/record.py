@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from notifier import telemetry
-from notifier.domain.message import Receipt
 from notifier.store.errors import Fenced, StoreDamaged, StoreError
 from notifier.store.rows import Claim
 from notifier.store.store import Store
@@ -47,17 +46,3 @@ async def record(store: Store, claim: Claim, work: Callable[[Transaction], T], u
             telemetry.store_failed("outcome", str(error))
             attempt = unless_recorded
             await asyncio.sleep(AGAIN)
-
-
-def checked(receipt: object) -> Receipt:
-    """Refuse what a stranger's sink may give back instead of a receipt: it could not be stored."""
-    if not isinstance(receipt, Receipt):
-        raise TypeError("not a receipt")
-    fields: object = receipt.fields
-    if not isinstance(fields, Mapping):
-        raise TypeError("a receipt's fields are a mapping")
-    for text in (*fields.keys(), *fields.values()):
-        if not isinstance(text, str):
-            raise TypeError("a receipt holds text only")
-        text.encode()
-    return receipt

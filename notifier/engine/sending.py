@@ -10,7 +10,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.render import render
 from notifier.domain.retry import Policy
 from notifier.domain.words import Words
-from notifier.engine.record import checked
+from notifier.engine.attempt import attempt
 from notifier.engine.reports import Draw
 from notifier.sinks.contract import Sink
 from notifier.store.rows import Claim
@@ -53,7 +53,6 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next message must not wait for it
             telemetry.fault(f"render of {claim.event.id}", error)
             return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, f"could not be put into words: {type(error).__name__}")
-        timeout = 0.0
         try:
             if self._draw is not None and not claim.reminder:  # The news has brought it.
                 message = replace(message, report=await self._draw(message.event))
@@ -61,15 +60,9 @@ class Sender:
             if timeout <= 0:
                 # Nothing was sent. We may have been stopped for long, and then somebody else is sending it.
                 return DeliveryError(Outcome.RETRY, DeliveryReason.INTERRUPTED, "too much of the lease was over to send it")
-            async with asyncio.timeout(timeout):
-                return await self._tell(message, claim.last)
-        except TimeoutError:
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {timeout:.1f} s")
+            return await attempt(self._sink, message, claim.last, timeout, self._crashed)
         except asyncio.CancelledError:
             return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.INTERRUPTED, "stopped before the answer came")
-        except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
-            telemetry.sink_crashed(self._settings.name, error)
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.CRASHED, f"the sink raised {type(error).__name__}")
 
     def message(self, claim: Claim) -> Message:
         """What is to be said."""
@@ -92,10 +85,5 @@ class Sender:
         lease = self._settings.lease
         return min(self._settings.timeout, LONGEST_SEND * lease, lease / 2 - (time.monotonic() - claimed_at))
 
-    async def _tell(self, message: Message, last: Receipt | None) -> Receipt | DeliveryError:
-        try:
-            return checked(await self._sink.send(message, last))
-        except DeliveryError as error:
-            if error.receipt is not None:
-                checked(error.receipt)
-            return error
+    def _crashed(self, error: BaseException) -> None:
+        telemetry.sink_crashed(self._settings.name, error)

@@ -1,0 +1,204 @@
+"""Asks a sink for something and has an answer in time, whatever the sink does: its code is a stranger's.
+
+A sink may hang, heed no cancelling, raise anything, end the program, or give back what cannot be stored. Here that becomes a
+`DeliveryError` like any other, for the engine as well as for the commands that try a sink.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TypeVar
+
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.message import Message, Receipt
+from notifier.domain.plain_text import one_line
+from notifier.sinks.contract import Sink
+
+STUBBORN = 1.0
+"""Seconds that a sink may go on after it was told to stop. Then its work is closed under it."""
+
+DETAIL = 512
+"""Bytes of a failure's detail that are kept."""
+
+LONGEST_PAUSE = 24 * 3600.0
+"""Seconds that a receiver may ask us to wait, at the most: more than that is no request but a slip."""
+
+WORK = "work of a sink"
+
+T = TypeVar("T")
+
+
+class Ended(Exception):
+    """A sink raised what only the program itself may raise.
+
+    Attributes:
+        error: What it raised, such as SystemExit.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
+
+
+class Unusable(TypeError):
+    """A sink gave back, or raised, what cannot be used. Its words are ours: they repeat nothing of it."""
+
+
+def unheard(_: BaseException) -> None:
+    """For whoever wants no word of a crash besides the outcome."""
+
+
+async def attempt(
+    sink: Sink,
+    message: Message,
+    last: Receipt | None,
+    seconds: float,
+    crashed: Callable[[BaseException], None] = unheard,
+) -> Receipt | DeliveryError:
+    """Have the sink send one message within so many seconds; never raises for a fault of the sink.
+
+    Args:
+        sink: Open.
+        message: What is to be said.
+        last: The receipt of the lane's previous message.
+        seconds: After which the sending is broken off. The sink may need `STUBBORN` more to notice.
+        crashed: Is told what the sink raised if that is a fault in its code, which its words may not be shown for.
+
+    Returns:
+        A receipt that can be stored, or a failure whose every part is what it should be.
+
+    Raises:
+        CancelledError: Whoever called was told to stop. The sending is over by then.
+    """
+    try:
+        return await within(lambda: _sent(sink, message, last), seconds)
+    except TimeoutError:
+        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {round(seconds, 2):g} s")
+    except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
+        crashed(error.error if isinstance(error, Ended) else error)
+        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.CRASHED, raised(error))
+
+
+async def within(work: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """What a sink's coroutine gives back within so many seconds.
+
+    It runs in a task of its own. That is cancelled first, for a sink may clean up; one that does not heed it is closed, so that
+    it keeps neither the outlet nor the end of the program waiting.
+
+    Raises:
+        TimeoutError: It took too long.
+        Ended: It raised what would have ended the program, or cancelled itself.
+        Exception: Whatever else it raised.
+    """
+    task = asyncio.create_task(_contained(work), name=WORK)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        await _break_off(task)
+        raise
+    if not task.done() and not await _break_off(task):
+        raise TimeoutError
+    if task.cancelled():
+        raise Ended(asyncio.CancelledError())
+    return task.result()
+
+
+def raised(error: BaseException) -> str:
+    """What a sink did, in one line, without its words: they may quote what was sent, secrets too."""
+    if isinstance(error, Unusable):
+        return str(error)
+    return f"the sink raised {one_line(type(error.error if isinstance(error, Ended) else error).__name__, 100)}"
+
+
+def checked(receipt: object) -> Receipt:
+    """Refuse what a stranger's sink may give back instead of a receipt: it could not be stored.
+
+    Raises:
+        Exception: What is wrong, or what looking at it raises.
+    """
+    if not isinstance(receipt, Receipt):
+        raise Unusable("the sink gave back no receipt")
+    fields: object = receipt.fields
+    if not isinstance(fields, Mapping):
+        raise Unusable("the sink gave back a receipt whose fields are no mapping")
+    found = dict(fields)
+    for text in (*found.keys(), *found.values()):
+        if not isinstance(text, str):
+            raise Unusable("the sink gave back a receipt that holds more than text")
+        text.encode()
+    return Receipt(found)
+
+
+def checked_error(error: DeliveryError) -> DeliveryError:
+    """The failure with nothing in it that could not be stored, shown or computed with.
+
+    Raises:
+        Exception: What is wrong, or what looking at it raises.
+    """
+    return DeliveryError(
+        _member(Outcome, error.outcome, "outcome"),
+        _member(DeliveryReason, error.reason, "reason"),
+        _short(str(error.detail)),
+        scope=_member(Scope, error.scope, "scope"),
+        retry_after=None if error.retry_after is None else _pause(error.retry_after),
+        receipt=None if error.receipt is None else checked(error.receipt),
+    )
+
+
+E = TypeVar("E", Outcome, DeliveryReason, Scope)
+
+
+def _pause(seconds: object) -> float:
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise Unusable("the sink raised a DeliveryError whose retry_after is no number of seconds")
+    return float(min(max(seconds, 0.0), LONGEST_PAUSE))
+
+
+def _member(kind: type[E], value: str, what: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise Unusable(f"the sink raised a DeliveryError whose {what} is none of {kind.__name__}") from None
+
+
+def _short(text: str) -> str:
+    line = one_line(text, DETAIL)
+    encoded = line.encode()
+    return line if len(encoded) <= DETAIL else encoded[: DETAIL - 3].decode(errors="ignore") + "…"
+
+
+async def _sent(sink: Sink, message: Message, last: Receipt | None) -> Receipt | DeliveryError:
+    try:
+        return checked(await sink.send(message, last))
+    except DeliveryError as error:
+        return checked_error(error)
+
+
+async def _contained(work: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await work()
+    except (Exception, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit would leave the loop by way of its task
+        raise Ended(error) from None
+
+
+async def _break_off(task: "asyncio.Task[T]") -> bool:
+    """Whether it came to an end of its own when it was told to stop, with a result or with an error that counts."""
+    task.cancel()
+    await asyncio.wait({task}, timeout=STUBBORN)
+    task.add_done_callback(_taken_note_of)
+    if task.done():
+        return not task.cancelled()
+    # Who catches CancelledError and goes on ends all the same when closed; the task then finds nothing to go on with.
+    with suppress(Exception):
+        task.get_coro().close()
+    task.cancel()
+    return False
+
+
+def _taken_note_of(task: "asyncio.Task[T]") -> None:
+    """Nobody asks any more how it ended; without this, asyncio would complain of that."""
+    if not task.cancelled():
+        task.exception()
