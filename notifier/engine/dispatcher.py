@@ -41,6 +41,9 @@ SWEEP = 60.0
 ALONE = 5.0
 """Seconds an outlet waits after its own loop or the store failed; and the longest it ever rests."""
 
+LAST = 1.5
+"""Seconds in which what was broken off at a stop is written down."""
+
 
 class Outlet:
     """Serves one sink until stopped."""
@@ -114,7 +117,9 @@ class Outlet:
             await asyncio.wait(self._sends, timeout=grace)
         for task in self._sends:
             task.cancel()
-        await asyncio.gather(*self._sends, return_exceptions=True)
+        if self._sends:
+            # Bounded, though a send is over soon: what cannot be written down is told again, which must not hold up the end.
+            await asyncio.wait(self._sends, timeout=LAST)
 
     async def _round(self) -> float:
         """Claim what there is room for and start sending it; seconds to rest."""
@@ -237,6 +242,8 @@ class Outlet:
             telemetry.store_failed(f"outlet {self.settings.name}", str(error))
         except Exception as error:  # noqa: BLE001 - likewise; nobody else would hear of it
             telemetry.fault(f"settling {claim.delivery}", error)
+            # It would happen again at once, with the same message sent each time.
+            await asyncio.sleep(ALONE)
         finally:
             self._lanes.discard(claim.lane)
 

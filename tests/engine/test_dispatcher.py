@@ -13,6 +13,7 @@ from notifier.domain import render as words
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import BREAK_AFTER, Policy
+from notifier.engine import attempt as trying
 from notifier.engine import dispatcher as engine
 from notifier.engine import record as recording
 from notifier.engine import sending
@@ -338,6 +339,7 @@ async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
     store: Store, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "AGAIN", 60.0)
+    monkeypatch.setattr(engine, "ALONE", 0.05)
     sink = Sink()
     served = outlet(store, sink, lease=2.0 if trouble == "store" else 30.0)
     arrive, sick = served._arrived, [True]
@@ -358,6 +360,67 @@ async def test_what_cannot_be_settled_is_sent_again_under_the_same_id(
         await eventually(settled(store))
     assert sink.heard[0].id == sink.heard[1].id
     assert sink.heard[1].may_repeat
+
+
+async def test_what_cannot_be_settled_for_a_fault_of_ours_is_not_sent_again_and_again_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Sink()
+    served = outlet(store, sink)
+    failed, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def faulty(*_facts: object) -> None:  # On the store's thread.
+        loop.call_soon_threadsafe(failed.set)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(served, "_arrived", faulty)
+    await store.transact(tell())
+    async with serving(served, grace=0.0):
+        await failed.wait()
+        await eventually(lambda: served._doubts == store.doubts > 0)
+        for _round in range(5):
+            served.wake()
+            await served.pulse.next()
+        assert len(sink.heard) == 1
+
+
+async def test_a_stop_does_not_wait_for_what_cannot_be_written_down(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LAST", 0.05)
+    monkeypatch.setattr(recording, "AGAIN", 3.0)
+    begun = asyncio.Event()
+
+    async def never() -> Receipt:
+        begun.set()
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    def refuse(*_facts: object, **_more: object) -> None:
+        raise StoreError("full")
+
+    served = outlet(store, Sink(lambda _: never()))
+    monkeypatch.setattr(served, "_failed", refuse)
+    await store.transact(tell())
+    async with serving(served, grace=0.05):
+        await begun.wait()
+        began = time.monotonic()
+    assert time.monotonic() - began < recording.AGAIN
+
+
+async def test_a_stop_does_not_wait_for_a_sink_that_heeds_no_cancelling(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trying, "STUBBORN", 0.05)
+    begun = asyncio.Event()
+
+    async def heedless() -> Receipt:
+        begun.set()
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                continue
+
+    await store.transact(tell())
+    async with asyncio.timeout(20), serving(outlet(store, Sink(lambda _: heedless())), grace=0.05):
+        await begun.wait()
+    assert (await rows(store))[0].reason == "interrupted"
 
 
 async def test_an_outcome_that_the_store_refused_is_handed_in_again_and_not_told_twice(
