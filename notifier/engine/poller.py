@@ -154,6 +154,7 @@ class Poller:
         try:
             with tracing.poll(watch.cluster) as span:
                 applied = await self.poll(watch)
+                watch.fault = None
                 span.note(error="no good answer" if watch.failures else None, events=len(applied.events) if applied else 0)
         except Fenced:
             watch.forget()
@@ -164,6 +165,7 @@ class Poller:
         except Exception as error:  # noqa: BLE001 - one cluster's fault must not stop the others
             watch.forget()
             watch.failures += 1
+            watch.fault = type(error).__name__
             telemetry.fault(f"poll of {watch.cluster.name}", error)
         if not watch.dropped:
             heapq.heappush(self._due, (time.monotonic() + self._pause(watch), next(self._order), watch))

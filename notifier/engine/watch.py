@@ -53,6 +53,8 @@ class Watch:
     failures: int = 0
     outage: bool = True
     """Whether the store holds an outage, as far as is known; True at first, since nothing is known."""
+    fault: str | None = None
+    """What its last poll ended in, if that was a fault of ours: the cluster answers, and nothing is told."""
     polled_at: datetime | None = None
     known: tuple[Known, int] | None = None
     """What the store holds of it and in which version, while it is watched closely; None: it has to be asked."""

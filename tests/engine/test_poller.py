@@ -174,6 +174,22 @@ async def test_a_source_that_crashes_stops_neither_its_cluster_nor_the_others(st
     await bench.poller.stop()
 
 
+async def test_a_fault_in_the_transaction_of_a_poll_is_remembered_until_one_ends_well(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(store, only(Action.UPGRADING, running()))
+
+    def faulty(*_facts: object) -> None:
+        raise KeyError("canary")
+
+    monkeypatch.setattr(Audience, "plan", faulty)
+    await bench.turn_until(lambda: bench.watch.fault == "KeyError")
+    assert bench.watch.polled_at is not None, "by that alone nobody would notice"
+    monkeypatch.undo()
+    await bench.turn_until(lambda: bench.watch.fault is None)
+    assert await bench.kinds()
+
+
 async def test_a_stop_breaks_off_polls_and_starts_no_more(store: Store) -> None:
     bench = Bench(store, lambda *_: ())
     begun, broken = asyncio.Event(), asyncio.Event()
