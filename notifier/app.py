@@ -112,7 +112,7 @@ class Crew:
         """Build all of it, with nothing started but the HTTP sessions.
 
         Raises:
-            OSError, ValueError: Something cannot be had.
+            ConfigError, OSError, ValueError: Something cannot be had.
         """
         self._open = AsyncExitStack()
         try:
@@ -132,7 +132,7 @@ class Crew:
         # Never used again, not even by a process of the same number in a container of the same name.
         owner = f"{socket.gethostname()}/{os.getpid()}/{token_hex(3)}"
         building = Building(settings, self.store, telling, owner, self.lease)
-        outlets = [await self._open.enter_async_context(building.outlet(entry)) for entry in settings.sinks]
+        outlets = await self._open.enter_async_context(building.outlets(settings.sinks))
         audience, self.listeners = building.audience, building.listeners
         self.dispatcher = Dispatcher(outlets)
         poll = settings.poll

@@ -48,6 +48,12 @@ def health(
         full = isinstance(vitals.trouble, StoreFull)
         problems.append("the disk under the store is full" if full else "the store refuses to be written")
         details.append(f"store: {vitals.trouble}")
+    faulty = [
+        f"{watch.cluster.name}: its polls end in {watch.fault}; see the log" for watch in watches if watch.fault is not None
+    ]
+    if faulty:
+        problems.append(f"a fault of the program keeps the news of {len(faulty)} of {len(watches)} clusters from being told")
+    details += faulty
     silent = [
         f"{watch.cluster.name}: no good answer {_since(watch.polled_at)}"
         for watch in watches
@@ -59,6 +65,9 @@ def health(
     if lost:
         problems.append(f"the clusters of {len(lost)} of {len(surveys)} projects cannot be listed")
     problems += [f"sink {name} is paused: {each.state.reason}" for name, each in outlets.items() if each.state.paused]
+    shut = {name: each.door.problem for name, each in outlets.items() if each.door is not None and each.door.problem is not None}
+    problems += [f"sink {name} cannot be opened: {problem.reason}" for name, problem in shut.items()]
+    details += [f"sink {name}: {problem.detail}" for name, problem in shut.items()]
     if refused is not None:
         problems.append("the configuration was changed and refused; the one before is in use")
         details.append(f"configuration: {refused.splitlines()[0] if refused else 'no reason given'}")

@@ -1,6 +1,7 @@
 """What is built of a sink of the configuration: the sink itself, and the outlet that serves it."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
@@ -10,20 +11,26 @@ import aiohttp
 from pydantic import BaseModel, SecretStr
 
 from notifier import telemetry
-from notifier.config import Settings, SinkEntry
+from notifier.config import ConfigError, Problem, Settings, SinkEntry
 from notifier.domain.holding import Holding, by_itself
+from notifier.domain.model import Event
 from notifier.domain.plan import Audience
+from notifier.engine.attempt import Unusable, raised
 from notifier.engine.desk import StoreDesk
 from notifier.engine.dispatcher import Outlet
+from notifier.engine.door import Door
 from notifier.engine.fallback import Fallback
 from notifier.engine.listeners import Listeners
 from notifier.engine.reports import Reports
-from notifier.engine.sending import LEASE, OutletSettings
+from notifier.engine.sending import LEASE, LONGEST_SEND, OutletSettings
 from notifier.engine.turns import StoreTurns
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
-from notifier.sinks.pace import Paces
+from notifier.sinks.pace import Pace, Paces
 from notifier.store.store import Store
+
+LONGEST_PATIENCE = 24 * 3600.0
+"""Seconds that a sink may let an event wait, at the most: more than that is no wish but a slip."""
 
 
 def page_of(settings: Settings) -> str | None:
@@ -80,10 +87,25 @@ class Building:
         self._desk = StoreDesk(store)
 
     @asynccontextmanager
-    async def outlet(self, entry: SinkEntry) -> AsyncIterator[Outlet]:
-        """The outlet of a sink, which is open as long as this is entered."""
+    async def outlets(self, entries: Sequence[SinkEntry]) -> AsyncIterator[list[Outlet]]:
+        """The outlets of the sinks, which are kept open as long as this is entered; at its end they close side by side.
+
+        Raises:
+            ConfigError: A sink cannot be built.
+        """
+        built = [self._outlet(entry) for entry in entries]
+        doors = [door for _, door in built]
+        try:
+            for door in doors:
+                await door.__aenter__()
+            yield [outlet for outlet, _ in built]
+        finally:
+            await asyncio.gather(*(door.__aexit__(None, None, None) for door in doors))
+
+    def _outlet(self, entry: SinkEntry) -> tuple[Outlet, Door]:
+        name = entry.name
         around = Surroundings(
-            name=entry.name,
+            name=name,
             session=self._session,
             timeout=entry.timeout,
             words=entry.words,
@@ -92,16 +114,59 @@ class Building:
             desk=self._desk,
             clock=self._store.now,
             report=entry.report,
-            went_without=partial(telemetry.went_without, entry.name),
+            went_without=partial(telemetry.went_without, name),
         )
-        async with build_sink(entry, around) as sink:
-            if isinstance(sink, Listening):
-                self.listeners.add(entry.name, sink)
-            patience = sink.patience if isinstance(sink, Patient) else by_itself
-            self._holdings[entry.name] = Holding(patience, entry.digest, entry.quiet)
-            fallback = Fallback(entry.name, self.audience, entry.fallback_after)
-            draw = Reports(self._store, entry.words) if entry.report else None
-            yield Outlet(outlet_settings(entry, self._lease), sink, self._store, self._owner, fallback=fallback, draw=draw)
+        try:
+            sink = _paced(build_sink(entry, around))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's sink may raise anything
+            telemetry.sink_crashed(name, error)
+            told = Problem(f"sink {name}", f"cannot be built: {raised(error)}", remedy=f"that is a fault in {entry.type}")
+            raise ConfigError([told]) from None
+        crashed = partial(telemetry.sink_crashed, name)
+        door = Door(sink, min(entry.timeout, LONGEST_SEND * self._lease), partial(telemetry.sink_shut, name), crashed)
+        if isinstance(sink, Listening):
+            self.listeners.add(name, door)
+        patience = patient(sink, crashed) if isinstance(sink, Patient) else by_itself
+        self._holdings[name] = Holding(patience, entry.digest, entry.quiet)
+        fallback = Fallback(name, self.audience, entry.fallback_after)
+        draw = Reports(self._store, entry.words) if entry.report else None
+        settings = outlet_settings(entry, self._lease)
+        outlet = Outlet(settings, sink, self._store, self._owner, fallback=fallback, draw=draw, door=door)
+        return outlet, door
+
+
+def _paced(sink: Sink) -> Sink:
+    """The sink, unless it has a pace that is none.
+
+    Raises:
+        Unusable: It has.
+    """
+    if not isinstance(getattr(sink, "pace", None), Pace | None):
+        raise Unusable("its pace is no Pace: take one from surroundings.paces")
+    return sink
+
+
+def patient(sink: Patient, crashed: Callable[[BaseException], None]) -> Callable[[Event], float | None]:
+    """A sink's own patience, taken for none where it is a fault: it is asked within the poll, which must not fail for it.
+
+    Args:
+        sink: Whose code is a stranger's.
+        crashed: Is told what it raised, or what was wrong with its answer.
+    """
+
+    def ask(event: Event) -> float | None:
+        try:
+            seconds: object = sink.patience(event)
+            if seconds is None:
+                return None
+            if isinstance(seconds, int | float) and 0 <= seconds <= LONGEST_PATIENCE:
+                return float(seconds)
+            raise Unusable("patience gave back neither None nor a number of seconds")  # noqa: TRY301 - told like the others
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's sink may raise anything
+            crashed(error)
+            return None
+
+    return ask
 
 
 def fingerprint(kind: str, settings: BaseModel) -> str:

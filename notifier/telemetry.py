@@ -266,6 +266,11 @@ def sink_crashed(sink: str, error: BaseException) -> None:
     log.error("sink crashed", action="sink.crashed", sink=sink, error=type(error).__name__, where=where)
 
 
+def sink_shut(sink: str, detail: str, wait: float) -> None:
+    """A sink cannot be opened; it is tried again in ``wait`` seconds, and its messages wait."""
+    log.error("sink cannot be opened", action="sink.shut", sink=sink, detail=detail, again_in=round(wait))
+
+
 def sink_paused(sink: str, until: str, reason: str, detail: str) -> None:
     """A sink is left alone."""
     _sinks_paused.labels(sink).set(1)

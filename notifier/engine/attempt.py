@@ -76,12 +76,12 @@ async def attempt(
     except TimeoutError:
         return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {round(seconds, 2):g} s")
     except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
-        crashed(error.error if isinstance(error, Ended) else error)
+        crashed(culprit(error))
         return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.CRASHED, raised(error))
 
 
-async def within(work: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """What a sink's coroutine gives back within so many seconds.
+async def within(work: Callable[[], Awaitable[T]], seconds: float | None) -> T:
+    """What a sink's coroutine gives back within so many seconds; None: whenever it does.
 
     It runs in a task of its own. That is cancelled first, for a sink may clean up; one that does not heed it is closed, so that
     it keeps neither the outlet nor the end of the program waiting.
@@ -91,13 +91,13 @@ async def within(work: Callable[[], Awaitable[T]], seconds: float) -> T:
         Ended: It raised what would have ended the program, or cancelled itself.
         Exception: Whatever else it raised.
     """
-    task = asyncio.create_task(_contained(work), name=WORK)
+    task = asyncio.create_task(contained(work), name=WORK)
     try:
         await asyncio.wait({task}, timeout=seconds)
     except asyncio.CancelledError:
-        await _break_off(task)
+        await break_off(task)
         raise
-    if not task.done() and not await _break_off(task):
+    if not task.done() and not await break_off(task):
         raise TimeoutError
     if task.cancelled():
         raise Ended(asyncio.CancelledError())
@@ -108,7 +108,12 @@ def raised(error: BaseException) -> str:
     """What a sink did, in one line, without its words: they may quote what was sent, secrets too."""
     if isinstance(error, Unusable):
         return str(error)
-    return f"the sink raised {one_line(type(error.error if isinstance(error, Ended) else error).__name__, 100)}"
+    return f"the sink raised {one_line(type(culprit(error)).__name__, 100)}"
+
+
+def culprit(error: BaseException) -> BaseException:
+    """What the sink itself raised."""
+    return error.error if isinstance(error, Ended) else error
 
 
 def checked(receipt: object) -> Receipt:
@@ -175,7 +180,13 @@ async def _sent(sink: Sink, message: Message, last: Receipt | None) -> Receipt |
         return checked_error(error)
 
 
-async def _contained(work: Callable[[], Awaitable[T]]) -> T:
+async def contained(work: Callable[[], Awaitable[T]]) -> T:
+    """The work, fit for a task: SystemExit in a task ends the loop, whoever awaits the task.
+
+    Raises:
+        Ended: It raised what would have ended the program.
+        Exception: Whatever else it raised.
+    """
     try:
         return await work()
     except (Exception, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
@@ -184,7 +195,7 @@ async def _contained(work: Callable[[], Awaitable[T]]) -> T:
         raise Ended(error) from None
 
 
-async def _break_off(task: "asyncio.Task[T]") -> bool:
+async def break_off(task: "asyncio.Task[T]") -> bool:
     """Whether it came to an end of its own when it was told to stop, with a result or with an error that counts."""
     task.cancel()
     await asyncio.wait({task}, timeout=STUBBORN)

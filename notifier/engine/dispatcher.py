@@ -18,6 +18,7 @@ from notifier.domain.message import Receipt
 from notifier.domain.retry import Bury, TryAgain, judge, pause
 from notifier.domain.standing import Failure
 from notifier.engine.clock import Wall
+from notifier.engine.door import Door
 from notifier.engine.fallback import Fallback, Told
 from notifier.engine.keeping import KEEP_EVERY, keep
 from notifier.engine.pulse import Pulse
@@ -57,8 +58,10 @@ class Outlet:
         *,
         fallback: Fallback | None = None,
         draw: Draw | None = None,
+        door: Door | None = None,
     ) -> None:
-        self._sender = Sender(settings, sink, store, draw)
+        self._sender = Sender(settings, sink, store, draw, door)
+        self.door = door
         self._pace = sink.pace if isinstance(sink, Paced) else Pace(settings.name)
         self._turn = None if settings.rate is None else Turn(self._pace.key, 1 / settings.rate)
         self.settings = settings

@@ -1,13 +1,13 @@
 """Has a sink say again what lasts, where the receiver would forget it otherwise, and end what no message will end."""
 
-import asyncio
 from dataclasses import replace
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError
 from notifier.domain.model import Kind
+from notifier.domain.plain_text import one_line
 from notifier.domain.reminders import lasts
-from notifier.engine.record import checked
+from notifier.engine.attempt import DETAIL, checked, culprit, within
 from notifier.sinks.contract import KEEP, Ending, Lasting
 from notifier.store.rows import Held
 from notifier.store.store import Store
@@ -32,18 +32,23 @@ async def keep(sink: Lasting | Ending, name: str, store: Store, owner: str, *, l
     if not held:
         return
     after = {each.lane: each for each, _ in held}
+
+    async def look_after() -> None:
+        if isinstance(sink, Ending):
+            for each in [each for each, is_over in held if is_over]:
+                after[each.lane] = replace(each, receipt=checked(await sink.end(each.receipt)))
+        lasting = [each.receipt for each in after.values() if KEEP in each.receipt.fields]
+        if isinstance(sink, Lasting) and lasting:
+            await sink.keep(lasting)
+
     try:
-        async with asyncio.timeout(patience):
-            if isinstance(sink, Ending):
-                for each in [each for each, is_over in held if is_over]:
-                    after[each.lane] = replace(each, receipt=checked(await sink.end(each.receipt)))
-            lasting = [each.receipt for each in after.values() if KEEP in each.receipt.fields]
-            if isinstance(sink, Lasting) and lasting:
-                await sink.keep(lasting)
-    except (DeliveryError, TimeoutError) as error:
-        telemetry.keep_failed(name, str(error) or "no answer in time")
+        await within(look_after, patience)
+    except TimeoutError:
+        telemetry.keep_failed(name, "no answer in time")
+    except DeliveryError as error:
+        telemetry.keep_failed(name, one_line(str(error), DETAIL))
     except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
-        telemetry.sink_crashed(name, error)
+        telemetry.sink_crashed(name, culprit(error))
     finally:
         await store.transact(lambda tx: tx.let_go(list(after.values())))
 

@@ -5,6 +5,8 @@ import time
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError
+from notifier.domain.plain_text import one_line
+from notifier.engine.attempt import DETAIL, culprit, within
 from notifier.sinks.contract import Listening
 from notifier.sinks.desk import DeskClosed
 
@@ -42,12 +44,12 @@ async def _keep(name: str, sink: Listening) -> None:
     while True:
         began = time.monotonic()
         try:
-            await sink.listen()
+            await within(sink.listen, None)
         except (DeliveryError, DeskClosed) as error:
-            detail = error.detail if isinstance(error, DeliveryError) else str(error)
+            detail = one_line(str(error.detail if isinstance(error, DeliveryError) else error), DETAIL)
         except Exception as error:  # noqa: BLE001 - a sink that cannot hear must still be able to speak
-            telemetry.sink_crashed(name, error)
-            detail = type(error).__name__
+            telemetry.sink_crashed(name, culprit(error))
+            detail = type(culprit(error)).__name__
         else:
             return
         if time.monotonic() - began >= STEADY:

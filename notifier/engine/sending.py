@@ -11,6 +11,7 @@ from notifier.domain.render import render
 from notifier.domain.retry import Policy
 from notifier.domain.words import Words
 from notifier.engine.attempt import attempt
+from notifier.engine.door import Door
 from notifier.engine.reports import Draw
 from notifier.sinks.contract import Sink
 from notifier.store.rows import Claim
@@ -38,13 +39,24 @@ class OutletSettings:
 
 
 class Sender:
-    """Sends the messages of one sink. ``draw``: what makes the report that goes along with one, if any is wanted."""
+    """Sends the messages of one sink.
 
-    def __init__(self, settings: OutletSettings, sink: Sink, store: Store, draw: Draw | None) -> None:
+    Args:
+        settings: How it is served.
+        sink: The sink.
+        store: Tells the time.
+        draw: What makes the report that goes along with a message, if any is wanted.
+        door: What keeps the sink open; None if it is open already.
+    """
+
+    def __init__(
+        self, settings: OutletSettings, sink: Sink, store: Store, draw: Draw | None = None, door: Door | None = None
+    ) -> None:
         self._settings = settings
         self._sink = sink
         self._store = store
         self._draw = draw
+        self._door = door
 
     async def send(self, claim: Claim, claimed_at: float) -> Receipt | DeliveryError:
         """Send what was claimed at ``claimed_at`` (monotonic) while the lane is surely ours."""
@@ -53,16 +65,20 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next message must not wait for it
             telemetry.fault(f"render of {claim.event.id}", error)
             return DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, f"could not be put into words: {type(error).__name__}")
+        outcome = Outcome.RETRY
         try:
+            if self._door is not None and (shut := await self._door.shut()) is not None:
+                return shut
             if self._draw is not None and not claim.reminder:  # The news has brought it.
                 message = replace(message, report=await self._draw(message.event))
             timeout = self._patience(claimed_at)
             if timeout <= 0:
                 # Nothing was sent. We may have been stopped for long, and then somebody else is sending it.
                 return DeliveryError(Outcome.RETRY, DeliveryReason.INTERRUPTED, "too much of the lease was over to send it")
+            outcome = Outcome.UNCERTAIN
             return await attempt(self._sink, message, claim.last, timeout, self._crashed)
         except asyncio.CancelledError:
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.INTERRUPTED, "stopped before the answer came")
+            return DeliveryError(outcome, DeliveryReason.INTERRUPTED, "stopped before the answer came")
 
     def message(self, claim: Claim) -> Message:
         """What is to be said."""

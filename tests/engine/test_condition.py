@@ -102,6 +102,14 @@ async def test_clusters_lists_and_sinks_are_counted_for_all_and_named_for_friend
     assert [line.partition(":")[0] for line in found.details] == ["secret-name", "old", "prod"]
 
 
+async def test_news_that_a_fault_of_ours_keeps_from_being_told_is_a_problem_though_the_cluster_answers(store: Store) -> None:
+    watch = a_watch("secret-name", 1, ago=1.0)
+    watch.fault = "KeyError"
+    found = told(store, watches=[watch, a_watch("fine", ago=1.0)])
+    assert found.problems == ("a fault of the program keeps the news of 1 of 2 clusters from being told",)
+    assert found.details == ("secret-name: its polls end in KeyError; see the log",)
+
+
 async def test_a_refused_configuration_is_said_until_it_is_mended(store: Store) -> None:
     found = told(store, refused="notifier.yaml:3:1: poll: wrong\nmore")
     assert found.problems == ("the configuration was changed and refused; the one before is in use",)

@@ -6,7 +6,7 @@ import pytest
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
-from notifier.engine import listeners
+from notifier.engine import attempt, listeners
 from notifier.engine.listeners import Listeners
 from notifier.sinks.desk import DeskClosed
 
@@ -84,3 +84,24 @@ async def test_a_sink_with_nothing_to_hear_is_left_alone(waits: list[tuple[str, 
     await asyncio.gather(*crew._tasks)
     await crew.stop()
     assert (ear.tries, waits) == (1, [])
+
+
+async def test_a_stop_does_not_wait_for_a_sink_that_heeds_no_cancelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "STUBBORN", 0.05)
+    begun = asyncio.Event()
+
+    class Deaf:
+        async def listen(self) -> None:
+            begun.set()
+            while True:
+                try:
+                    await asyncio.sleep(3600)
+                except asyncio.CancelledError:
+                    continue
+
+    crew = Listeners()
+    crew.add("team", Deaf())
+    crew.start()
+    await begun.wait()
+    async with asyncio.timeout(10):
+        await crew.stop()
