@@ -28,7 +28,8 @@ def json_schema(sink_types: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
 
     Wherever a value is narrower than any text, a placeholder may stand for it, too.
     """
-    models: list[type[BaseModel]] = [FileSettings, SinkOptions, *sink_types.values()]
+    described = {name: model for name, model in sink_types.items() if _describable(model)}
+    models: list[type[BaseModel]] = [FileSettings, SinkOptions, *described.values()]
     wanted: list[tuple[type[BaseModel], Literal["validation"]]] = [(model, "validation") for model in dict.fromkeys(models)]
     references, schema = models_json_schema(wanted, ref_template="#/$defs/{model}", schema_generator=_AsWritten)
     definitions: dict[str, Any] = schema["$defs"]
@@ -39,7 +40,10 @@ def json_schema(sink_types: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
         return found
 
     whole, shared = resolved(FileSettings), resolved(SinkOptions)
-    choices = [_sink(name, resolved(model), shared) for name, model in sorted(sink_types.items())]
+    choices = [
+        _sink(name, resolved(model), shared) if name in described else _undescribed(name)
+        for name, model in sorted(sink_types.items())
+    ]
     whole["properties"]["sinks"] = {
         "type": "object",
         "minProperties": 1,
@@ -71,6 +75,19 @@ def _sink(name: str, own: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[
         "required": ["type", *own.get("required", [])],
         "additionalProperties": False,
     }
+
+
+def _describable(model: type[BaseModel]) -> bool:
+    """Whether a stranger's settings can be told in a schema; if not, that must not cost everybody else theirs."""
+    try:
+        model.model_json_schema()
+    except Exception:  # noqa: BLE001 - its types may raise anything
+        return False
+    return True
+
+
+def _undescribed(name: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"type": {"const": name}}, "required": ["type"]}
 
 
 def _loose(part: Any) -> Any:

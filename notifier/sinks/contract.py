@@ -37,6 +37,15 @@ Duration = Annotated[
 """Seconds in a sink's settings, spelled as everywhere in the configuration; a default is given in seconds."""
 
 
+TAKEN = frozenset(
+    {
+        *("type", "timeout", "rate", "concurrency", "delivery", "digest", "quiet", "language", "zone", "words"),
+        *("fallback", "fallback_after", "report"),
+    }
+)
+"""What the configuration says of any sink. A setting of one of these names would never reach its sink."""
+
+
 class SinkSettings(BaseModel):
     """What every sink's settings share: strict, frozen, and silent about values when they are wrong.
 

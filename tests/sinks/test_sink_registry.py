@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from notifier.config.settings import SinkOptions
 from notifier.sinks import console, registry, webhook
+from notifier.sinks.contract import TAKEN
 from notifier.sinks.registry import Broken, SinkType, UnknownSinkType, available, load
 
 GOOD = """
@@ -111,6 +113,22 @@ def test_the_distribution_behind_an_entry_point_is_named(site: Path) -> None:
         (GOOD + "del Sink", "has no class Sink"),
         (GOOD + "class Sink: pass", "has no coroutine method send"),
         (GOOD + "class Sink(Sink):\n    def send(self, message, last): pass", "has no coroutine method send"),
+        ("raise SystemExit('no licence')", "cannot be imported: SystemExit: no licence"),
+        ("def __getattr__(name): raise RuntimeError('lazy')", "cannot be imported: RuntimeError: lazy"),
+        (GOOD + "class Sink(Sink):\n    def __init__(self, settings): pass", "cannot be built from (settings, surroundings)"),
+        (GOOD + "class Sink(Sink):\n    def __init__(self, a, b, *, c): pass", "cannot be built from (settings, surroundings)"),
+        (GOOD + "class Sink(Sink):\n    async def patience(self, event): pass", "patience is no plain method"),
+        (GOOD + "class Sink(Sink):\n    patience = 3.0", "patience is no plain method"),
+        (GOOD + "class Sink(Sink):\n    def check(self): return []", "check is no coroutine method"),
+        (GOOD + "class Sink(Sink):\n    def keep(self, receipts): pass", "keep is no coroutine method"),
+        (
+            GOOD + "class Settings(SinkSettings):\n    timeout: float = 1.0\n    rate: float = 1.0",
+            "its Settings have rate, timeout",
+        ),
+        (
+            GOOD + "from pydantic import Field\nclass Settings(SinkSettings):\n    tongue: str = Field('x', alias='language')",
+            "its Settings have language, which is said of every sink",
+        ),
     ],
 )
 def test_a_module_that_cannot_be_used_says_why_in_one_line(
@@ -124,8 +142,56 @@ def test_a_module_that_cannot_be_used_says_why_in_one_line(
     assert why in broken[0].why
 
 
-def test_a_module_that_does_not_exist_says_so() -> None:
-    assert "ModuleNotFoundError: No module named 'no_such_package'" in refused("no_such_package.sink").why
+def test_a_module_that_does_not_exist_says_so_and_what_to_do() -> None:
+    why = refused("no_such_package.sink").why
+    assert "ModuleNotFoundError: No module named 'no_such_package'; install it, or set PYTHONPATH to the folder" in why
+
+
+def test_what_a_module_fails_to_import_is_not_taken_for_the_module(site: Path) -> None:
+    (site / "acme_pager").mkdir()
+    (site / "acme_pager" / "sink.py").write_text("import acme_sdk")
+    assert refused("acme_pager.sink").why == "cannot be imported: ModuleNotFoundError: No module named 'acme_sdk'"
+
+
+def test_a_name_without_a_dot_that_leads_to_a_module_is_answered_with_the_way_there(site: Path) -> None:
+    (site / "acme_file.py").write_text(GOOD)
+    (site / "acme_folder").mkdir()
+    (site / "acme_folder" / "__init__.py").write_text("")
+    assert "put it into a package and write package.acme_file" in refused("acme_file").why
+    assert "put it into a package and write package.acme_file" in refused("acme_file.py").why
+    assert "name the module in it, such as acme_folder.sink" in refused("acme_folder").why
+    assert refused("json").why == "there is none of that name"
+
+
+def test_an_entry_point_that_no_name_leads_to_is_listed_with_the_reason(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "acme_mod.py").write_text(GOOD)
+    offered = [
+        EntryPoint("acme", "acme_mod", registry.GROUP),
+        EntryPoint("acme", "acme_zod", registry.GROUP),
+        EntryPoint("webhook", "acme_mod", registry.GROUP),
+        EntryPoint("my sink", "acme_mod", registry.GROUP),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point for point in offered if point.group == group])
+    broken = {(found.name, found.origin): found.why for found in available() if isinstance(found, Broken)}
+    assert broken.keys() == {
+        ("acme", "entry point acme_zod"),
+        ("webhook", "entry point acme_mod"),
+        ("my sink", "entry point acme_mod"),
+    }
+    assert "the name is taken by entry point acme_mod" in broken["acme", "entry point acme_zod"]
+    assert "the name is taken by a sink that is built in" in broken["webhook", "entry point acme_mod"]
+    assert "no configuration can have this name" in broken["my sink", "entry point acme_mod"]
+    assert load("acme").origin == "entry point acme_mod"
+
+
+def test_an_entry_point_that_names_the_class_says_what_to_name(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "acme_mod.py").write_text(GOOD)
+    offer(monkeypatch, acme="acme_mod:Sink")
+    assert refused("acme").why == "its entry point does not name a module: name the module alone, without :Sink"
+
+
+def test_the_names_that_no_setting_may_have_are_those_of_every_sink() -> None:
+    assert set(SinkOptions.model_fields) == TAKEN
 
 
 def test_all_of_ours_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
