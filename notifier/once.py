@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from secrets import token_hex
 
 from notifier.config import Settings
@@ -13,11 +14,12 @@ from notifier.domain.model import OURS, Action, Cluster
 from notifier.domain.progress import progress
 from notifier.domain.routing import sinks_of
 from notifier.domain.samples import samples
+from notifier.engine.asking import asked
 from notifier.engine.budget import Budget
 from notifier.outbound import open_session
 from notifier.outlets import alone, page_of
 from notifier.projects import Project
-from notifier.sinks.contract import Checkable, Sink
+from notifier.sinks.contract import Sink
 from notifier.sources.contract import Source
 
 
@@ -73,12 +75,13 @@ async def _look(source: Source, budget: Budget, cluster: Cluster) -> tuple[Clust
 
 
 async def check_sinks(settings: Settings) -> dict[str, list[str]]:
-    """What is wrong with each sink that can look without telling anybody anything; empty lists are good."""
+    """What is wrong with each sink that can look without telling anybody anything, or cannot be opened; empty lists are good."""
     found: dict[str, list[str]] = {}
     for entry in settings.sinks:
-        async with open_session(total=entry.timeout) as session, alone(entry, session) as sink:
-            if isinstance(sink, Checkable):
-                found[entry.name] = await sink.check()
+        async with open_session(total=entry.timeout) as session:
+            problems = await asked(partial(alone, entry, session), entry.timeout)
+        if problems is not None:
+            found[entry.name] = problems
     return found
 
 

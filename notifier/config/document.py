@@ -94,6 +94,15 @@ class Document:
             The model, or None where there are problems; they are added.
         """
         try:
+            return self._validated(model, path, data, also)
+        # A stranger's validator may raise whatever it likes, and only some of it becomes a ValidationError.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            remedy = f"that is a fault in the code of {model.__module__}"
+            self.problem(path, f"could not be checked: {type(error).__name__} was raised", remedy, at_key=True)
+            return None
+
+    def _validated(self, model: type[M], path: Path, data: Any, also: Collection[str]) -> M | None:
+        try:
             return model.model_validate(data)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)

@@ -214,6 +214,11 @@ def _check_settings(settings: type[SinkSettings]) -> None:
     if taken := sorted(TAKEN & {text for text in names if isinstance(text, str)}):
         raise _Unusable(f"its Settings have {', '.join(taken)}, which is said of every sink and never reaches one: rename it")
 
+    for name, kind in (("default_rate", int | float), ("default_concurrency", int)):
+        found = getattr(settings, name, None)
+        if found is not None and not (isinstance(found, kind) and found > 0):
+            raise _Unusable(f"the {name} of its Settings is no number above zero")
+
 
 def _check_sink(sink: type[object]) -> None:
     for method in ("send", "__aenter__", "__aexit__"):

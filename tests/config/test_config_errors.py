@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from config_files import CANARY, ENVIRON, MINIMAL, load_text, refused, sink_settings, told
+from pydantic import BaseModel, field_validator
 
 from notifier.config import ConfigError, load
 from notifier.config.document import NOT_YET
@@ -345,3 +346,23 @@ def test_an_unknown_sink_type_without_words_is_told_all_the_same(tmp_path: Path)
     path.write_text(MINIMAL)
     with pytest.raises(ConfigError, match="unknown sink type"):
         load(path, sink_settings=nothing, environ=ENVIRON)
+
+
+@pytest.mark.parametrize("raised", [AttributeError(CANARY), KeyError(CANARY), SystemExit(CANARY)])
+def test_a_validator_that_raises_what_it_should_not_is_a_problem_of_its_sink(tmp_path: Path, raised: BaseException) -> None:
+    class Faulty(BaseModel):
+        colour: str = "auto"
+
+        @field_validator("colour")
+        @classmethod
+        def _fail(cls, _: str) -> str:
+            raise raised
+
+    path = tmp_path / "notifier.yaml"
+    path.write_text(MINIMAL + "sinks:\n  a: {type: faulty, colour: red}\n  b: {type: faulty, color: red}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, sink_settings=lambda _: Faulty, environ=ENVIRON)
+    [problem] = caught.value.problems
+    assert (problem.path, problem.what) == ("sinks.a", f"could not be checked: {type(raised).__name__} was raised")
+    assert problem.remedy == f"that is a fault in the code of {__name__}"
+    assert CANARY not in str(caught.value)

@@ -1,5 +1,6 @@
 """The JSON Schema accepts what the loader accepts and refuses what it refuses."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from notifier.config import json_schema
 from notifier.config.reading import parse
 from notifier.config.tree import plain
 from notifier.sinks import alertmanager, console, email, pagerduty, slack, webhook
+from notifier.sinks.contract import SinkSettings
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "notifier.example.yaml"
 FAKES = Draft202012Validator(json_schema(TYPES))
@@ -91,3 +93,12 @@ def test_defaults_are_written_as_a_configuration_writes_them() -> None:
     defaults = {name: part["default"] for name, part in properties(json_schema(TYPES)) if "default" in part}
     assert (defaults["active"], defaults["unreachable_after"], defaults["max_retry"]) == ("15s", "5m", "12h")
     assert defaults["store"] == "sqlite:///notifier.db"
+
+
+def test_settings_that_no_schema_can_tell_cost_nobody_else_theirs() -> None:
+    class Odd(SinkSettings):
+        told: Callable[[], None] | None = None
+
+    mixed = Draft202012Validator(json_schema({**TYPES, "odd": Odd}))
+    assert errors(MINIMAL + "sinks: {a: {type: odd, any: thing}}\n", mixed) == []
+    assert errors(MINIMAL + "sinks: {a: {type: plain, x: 1}}\n", mixed) == ["$.sinks.a"]

@@ -13,6 +13,7 @@ from notifier.sinks.contract import TAKEN
 from notifier.sinks.registry import Broken, SinkType, UnknownSinkType, available, load
 
 GOOD = """
+from typing import ClassVar
 from notifier.sinks.contract import SinkSettings
 from notifier.sinks.console import Sink
 class Settings(SinkSettings): pass
@@ -124,6 +125,14 @@ def test_the_distribution_behind_an_entry_point_is_named(site: Path) -> None:
         (
             GOOD + "class Settings(SinkSettings):\n    timeout: float = 1.0\n    rate: float = 1.0",
             "its Settings have rate, timeout",
+        ),
+        (
+            GOOD + "class Settings(SinkSettings):\n    default_rate: ClassVar = '1'",
+            "the default_rate of its Settings is no number",
+        ),
+        (
+            GOOD + "class Settings(SinkSettings):\n    default_concurrency: ClassVar = 0",
+            "the default_concurrency of its Settings is no number above zero",
         ),
         (
             GOOD + "from pydantic import Field\nclass Settings(SinkSettings):\n    tongue: str = Field('x', alias='language')",
