@@ -88,35 +88,6 @@ def check(path: Path, *, online: bool) -> None:
             sys.exit(FAILED)
 
 
-@main.command("test")
-@CONFIG
-@click.argument("sink")
-@guarded
-def test_sink(path: Path, sink: str) -> None:
-    """Send SINK one marked sample of each kind that it would get."""
-    from notifier import app, once
-    from notifier.domain.errors import DeliveryError
-
-    settings = app.load(path)
-    try:
-        outcomes = wait(once.try_sink(settings, sink))
-    except LookupError as error:
-        fail(error.args[0], WRONG)
-    failures = 0
-    for message, outcome in outcomes:
-        if isinstance(outcome, DeliveryError):
-            failures += 1
-            click.echo(f"{message.event.kind}: {_OUTCOMES[outcome.outcome]} ({outcome.reason}): {outcome.detail}", err=True)
-        else:
-            click.echo(f"{message.event.kind}: delivered", err=True)
-    if outcomes:
-        click.echo(f"{len(outcomes) - failures} of {len(outcomes)} samples arrived.", err=True)
-    else:
-        click.echo(f"No route sends anything to {sink}.", err=True)
-    if failures:
-        sys.exit(FAILED)
-
-
 @main.command()
 @CONFIG
 @JSON
@@ -249,20 +220,13 @@ main.add_command(cli_people.routes)
 main.add_command(cli_people.silence)
 main.add_command(cli_replicas.replicas)
 main.add_command(cli_sinks.sinks)
+main.add_command(cli_sinks.try_sink)
 main.add_command(cli_watch.status)
 main.add_command(cli_watch.watch)
 main.add_command(cli_report.report)
 main.add_command(cli_replay.record)
 main.add_command(cli_replay.replay)
 main.add_command(cli_replay.drill)
-
-
-_OUTCOMES = {
-    "retry": "not accepted now, it would be tried again",
-    "rejected": "refused",
-    "uncertain": "nobody knows whether it arrived",
-}
-"""What became of a sample, by what its sink says."""
 
 
 def _delivery_line(row: Mapping[str, Any]) -> str:

@@ -1,25 +1,20 @@
-"""What is done once and then printed: a look at every cluster, a try of a sink."""
+"""What is done once and then printed: a look at every cluster, a question to every sink."""
 
 import asyncio
 from datetime import UTC, datetime
 from functools import partial
-from secrets import token_hex
 
 from notifier.config import Settings
 from notifier.domain.diff import diff
-from notifier.domain.errors import DeliveryError, DeliveryReason, FetchError, Outcome
+from notifier.domain.errors import FetchError
 from notifier.domain.known import Known, KnownTask
-from notifier.domain.message import Message, Receipt
-from notifier.domain.model import OURS, Action, Cluster
+from notifier.domain.model import Action, Cluster
 from notifier.domain.progress import progress
-from notifier.domain.routing import sinks_of
-from notifier.domain.samples import samples
 from notifier.engine.asking import asked
 from notifier.engine.budget import Budget
 from notifier.outbound import open_session
-from notifier.outlets import alone, page_of
+from notifier.outlets import alone
 from notifier.projects import Project
-from notifier.sinks.contract import Sink
 from notifier.sources.contract import Source
 
 
@@ -83,34 +78,3 @@ async def check_sinks(settings: Settings) -> dict[str, list[str]]:
         if problems is not None:
             found[entry.name] = problems
     return found
-
-
-async def try_sink(settings: Settings, name: str) -> list[tuple[Message, Receipt | DeliveryError]]:
-    """Send one marked sample of each kind that the sink would get by the routes; what became of each.
-
-    Raises:
-        LookupError: There is no such sink.
-    """
-    entry = next((entry for entry in settings.sinks if entry.name == name), None)
-    if entry is None:
-        raise LookupError(f"there is no sink {name!r}; there is {', '.join(entry.name for entry in settings.sinks)}")
-    # A fresh run each time: a receiver that drops repeats must not drop the second test.
-    messages = samples(datetime.now(UTC), run=token_hex(4), words=entry.words)
-    stands_in = any(other.fallback == name for other in settings.sinks)
-    wanted = [
-        message
-        for message in messages
-        if name in sinks_of(message.event, settings.routes) or (stands_in and message.event.kind in OURS)
-    ]
-    async with open_session(total=entry.timeout) as session, alone(entry, session, page_of(settings)) as sink:
-        return [(message, await _attempt(sink, message, entry.timeout)) for message in wanted]
-
-
-async def _attempt(sink: Sink, message: Message, seconds: float) -> Receipt | DeliveryError:
-    try:
-        async with asyncio.timeout(seconds):
-            return await sink.send(message, None)
-    except DeliveryError as error:
-        return error
-    except TimeoutError:
-        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {seconds:g} s")
