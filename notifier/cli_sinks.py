@@ -76,7 +76,9 @@ def try_sink(path: Path, sink: str, *, as_json: bool) -> None:
         wait(course.follow())
     finally:
         course.sum_up()
-    if course.arrived < len(trial.messages):
+    for trouble in trial.troubles:
+        click.echo(f"notifier: {trouble}", err=True)
+    if trial.troubles or course.arrived < len(trial.messages):
         sys.exit(FAILED)
 
 

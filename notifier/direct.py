@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+
+import aiohttp
 
 from notifier.config import SinkEntry
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
+from notifier.engine.attempt import attempt, raised
 from notifier.outbound import open_session
 from notifier.outlets import alone
 from notifier.sinks.contract import Sink
@@ -30,11 +33,11 @@ class Told:
 class Line:
     """One sink, spoken to without the engine. It keeps the receipts of what it told, so that a living message is edited."""
 
-    def __init__(self, entry: SinkEntry, sink: Sink) -> None:
+    def __init__(self, entry: SinkEntry, sink: Sink | DeliveryError) -> None:
         self.name = entry.name
         self.words = entry.words
-        self.closed: DeliveryError | None = None
-        """Why nothing more is tried: the sink refuses everything."""
+        self.closed = sink if isinstance(sink, DeliveryError) else None
+        """Why nothing more is tried: the sink refuses everything, or could not be opened."""
         self._entry = entry
         self._sink = sink
         self._last: dict[str, Receipt] = {}
@@ -42,32 +45,22 @@ class Line:
     async def tell(self, message: Message) -> Told:
         """Tell it; what may work later is tried again, up to `TRIES` times."""
         began = time.monotonic()
-        if self.closed is not None:
+        if self.closed is not None or isinstance(self._sink, DeliveryError):
             return Told(0.0, 0, self.closed)
         tries = 1
-        while isinstance(found := await self._send(message), DeliveryError):
+        thread = message.event.thread
+        while isinstance(found := await attempt(self._sink, message, self._last.get(thread), self._entry.timeout), DeliveryError):
             if found.outcome is not Outcome.RETRY or tries == TRIES:
                 break
             tries += 1
             await asyncio.sleep(min(found.retry_after or self._entry.policy.first_retry, LONGEST_WAIT))
         after = time.monotonic() - began
         if isinstance(found, Receipt):
-            self._last[message.event.thread] = found
+            self._last[thread] = found
             return Told(after, tries)
         if found.outcome is Outcome.REJECTED and found.scope is Scope.SINK:
             self.closed = found
         return Told(after, tries, found)
-
-    async def _send(self, message: Message) -> Receipt | DeliveryError:
-        try:
-            async with asyncio.timeout(self._entry.timeout):
-                return await self._sink.send(message, self._last.get(message.event.thread))
-        except DeliveryError as error:
-            return error
-        except TimeoutError:
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {self._entry.timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
-            return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.CRASHED, f"the sink raised {type(error).__name__}")
 
 
 @asynccontextmanager
@@ -77,5 +70,45 @@ async def lines(entries: Iterable[SinkEntry], page: str | None) -> AsyncIterator
         session = await stack.enter_async_context(open_session(total=LONGEST_WAIT))
         found: dict[str, Line] = {}
         for entry in entries:
-            found[entry.name] = Line(entry, await stack.enter_async_context(alone(entry, session, page)))
+            found[entry.name] = Line(entry, await stack.enter_async_context(opened(entry, session, page)))
         yield found
+
+
+@asynccontextmanager
+async def opened(
+    entry: SinkEntry, session: aiohttp.ClientSession, page: str | None, troubled: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Sink | DeliveryError]:
+    """A sink with no program around it, open; or why it cannot be opened. Its code is a stranger's, and may do anything.
+
+    Args:
+        entry: The sink.
+        session: What it is lent.
+        page: What its messages link to.
+        troubled: Is told in words if it cannot be closed, which takes nothing back of what it has sent.
+    """
+    sink: Sink | DeliveryError
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(entry.timeout):
+                found = alone(entry, session, page)
+                sink = await found.__aenter__()
+            stack.push_async_callback(_close, found, entry.timeout, troubled)
+        except TimeoutError:
+            sink = _unopened(DeliveryReason.TIMEOUT, f"it took longer than {entry.timeout:g} s")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's sink may raise anything
+            sink = _unopened(DeliveryReason.CRASHED, raised(error))
+        yield sink
+
+
+def _unopened(reason: DeliveryReason, why: str) -> DeliveryError:
+    return DeliveryError(Outcome.RETRY, reason, f"the sink cannot be opened: {why}", scope=Scope.SINK)
+
+
+async def _close(sink: Sink, seconds: float, troubled: Callable[[str], None]) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await sink.__aexit__(None, None, None)
+    except TimeoutError:
+        troubled(f"the sink took longer than {seconds:g} s to close")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's sink may raise anything
+        troubled(f"the sink could not be closed: {raised(error)}")

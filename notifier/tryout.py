@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from secrets import token_hex
 
 from notifier.config import Settings, SinkEntry
+from notifier.direct import opened
 from notifier.domain import reminders
 from notifier.domain.dossier import Dossier
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
@@ -17,12 +18,11 @@ from notifier.domain.routing import ANYTHING, Route
 from notifier.domain.samples import samples
 from notifier.domain.timeline import ENDS
 from notifier.domain.words import Words
+from notifier.engine.attempt import attempt
 from notifier.outbound import open_session
-from notifier.outlets import alone, page_of
+from notifier.outlets import page_of
 from notifier.report.page import report
 from notifier.report.png import NoPictureError, png
-from notifier.sinks.contract import Sink
-from notifier.wording.overrides import spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,13 @@ class Tryout:
         entry: The sink.
         messages: One of each kind that it would get, marked.
         page: What the messages link to.
+        troubles: What went wrong beside the samples, in words: it could not be opened, or closed.
     """
 
     entry: SinkEntry
     messages: tuple[Message, ...]
     page: str | None = None
+    troubles: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def tryout(settings: Settings, name: str) -> Tryout:
     entry = next((entry for entry in settings.sinks if entry.name == name), None)
     if entry is None:
         raise LookupError(f"there is no sink {name!r}; there is {', '.join(entry.name for entry in settings.sinks)}")
-    words = spoken(entry)
+    words = entry.words
     story = samples(datetime.now(UTC), run=token_hex(4), words=words)
     heard = kinds_heard(settings, name, [message.event for message in story])
     messages = [message for message in story if message.event.kind in heard]
@@ -73,12 +75,15 @@ async def told(trial: Tryout) -> AsyncGenerator[Told, None]:
     It ends early where the sink refuses everything, or asks for a pause: the rest would only be hammered at it.
     """
     entry = trial.entry
-    async with open_session(total=entry.timeout) as session, alone(entry, session, trial.page) as sink:
+    async with open_session(total=entry.timeout) as session, opened(entry, session, trial.page, trial.troubles.append) as sink:
+        if isinstance(sink, DeliveryError):
+            trial.troubles.append(sink.detail)
+            return
         for number, message in enumerate(trial.messages):
             if number and entry.rate:
                 await asyncio.sleep(1 / entry.rate)
             began = time.monotonic()
-            found = await _attempt(sink, message, entry.timeout)
+            found = await attempt(sink, message, None, entry.timeout)
             yield Told(message, found, time.monotonic() - began)
             if isinstance(found, DeliveryError) and why_no_more(found) is not None:
                 return
@@ -176,13 +181,3 @@ def _drawn(made: Report | None) -> Report | None:
         return made and replace(made, png=png(made.svg))
     except NoPictureError:  # A report without one is what this machine sends in earnest, too.
         return made
-
-
-async def _attempt(sink: Sink, message: Message, seconds: float) -> Receipt | DeliveryError:
-    try:
-        async with asyncio.timeout(seconds):
-            return await sink.send(message, None)
-    except DeliveryError as error:
-        return error
-    except TimeoutError:
-        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {seconds:g} s")

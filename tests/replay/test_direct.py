@@ -46,23 +46,23 @@ async def test_what_may_work_later_is_tried_again() -> None:
 async def test_it_is_given_up_after_some_tries() -> None:
     spoken, sink = line(RETRY, RETRY, RETRY, RETRY)
     told = await spoken.tell(news())
-    assert (told.tries, told.problem) == (direct.TRIES, RETRY)
+    assert (told.tries, str(told.problem)) == (direct.TRIES, str(RETRY))
     assert len(sink.heard) == direct.TRIES
 
 
 async def test_a_sink_that_refuses_everything_is_not_asked_again() -> None:
     refused = DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, "401", scope=Scope.SINK)
     spoken, sink = line(refused)
-    assert (await spoken.tell(news())).problem is refused
+    assert str((await spoken.tell(news())).problem) == str(refused)
     again = await spoken.tell(news())
-    assert (again.tries, again.problem) == (0, refused)
+    assert (again.tries, str(again.problem)) == (0, str(refused))
     assert len(sink.heard) == 1
 
 
 async def test_a_sink_that_refuses_one_message_hears_the_next() -> None:
     refused = DeliveryError(Outcome.REJECTED, DeliveryReason.REFUSED, "too long", scope=Scope.EVENT)
     spoken, _ = line(refused, Receipt())
-    assert (await spoken.tell(news())).problem is refused
+    assert str((await spoken.tell(news())).problem) == str(refused)
     assert (await spoken.tell(news())).problem is None
 
 
@@ -74,3 +74,24 @@ async def test_whatever_a_sink_raises_is_its_problem(error: Exception, reason: D
     told = await spoken.tell(news())
     assert told.problem is not None
     assert told.problem.reason is reason
+
+
+async def test_a_sink_that_cannot_be_opened_is_told_nothing_and_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "closed_door.py").write_text(
+        "from notifier.sinks.contract import SinkSettings\n\n\n"
+        "class Settings(SinkSettings):\n    pass\n\n\n"
+        "class Sink:\n"
+        "    def __init__(self, settings, surroundings):\n        pass\n\n"
+        "    async def __aenter__(self):\n        raise OSError('down at https://user:canary@broker')\n\n"
+        "    async def __aexit__(self, *_):\n        pass\n\n"
+        "    async def send(self, message, last):\n        raise AssertionError\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    good = console(as_json=False)
+    async with direct.lines([replace(good, name="bad", type="strange.closed_door"), good], None) as opened:
+        told = await opened["bad"].tell(news())
+        assert (told.tries, str(told.problem)) == (0, "retry: crashed: the sink cannot be opened: the sink raised OSError")
+        assert (await opened["console"].tell(news())).problem is None
