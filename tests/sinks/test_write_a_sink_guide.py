@@ -21,7 +21,7 @@ def test_the_guide_shows_the_package_to_the_letter() -> None:
     files = [
         file for file in STRANGER.rglob("*") if file.is_file() and file.suffix in {".py", ".toml"} and "build" not in file.parts
     ]
-    there = {str(file.relative_to(STRANGER)): file.read_text("utf-8") for file in files if file.name != "__init__.py"}
+    there = {str(file.relative_to(STRANGER)): file.read_text("utf-8") for file in files}
     assert shown == there
 
 
