@@ -1,4 +1,4 @@
-"""What every sink must do, as tests: ours pass them, and a stranger's sink imports them.
+"""What every sink must do, as tests: ours pass them, and a stranger's sink imports them. Long, because it is one suite.
 
 Derive a class whose name begins with ``Test`` from `SinkConformance`, say what valid settings are, and bring a receiver that can
 be told how to behave; pytest does the rest (``pytest`` and ``pytest-asyncio`` must be installed). With
@@ -8,29 +8,45 @@ shows all of it.
 # ruff: noqa: S101 - assert is how a test speaks
 
 import asyncio
+import base64
 import logging
+import re
+import socket
+import subprocess
+import sys
+import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from math import isfinite
+from types import ModuleType
+from typing import Any, ClassVar, NoReturn
+from unittest.mock import patch
 
 import aiohttp
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
-from notifier.domain.message import Message, Receipt
+from notifier.domain.message import Message, Receipt, Report
 from notifier.domain.model import Kind
 from notifier.domain.render import render
 from notifier.domain.samples import sample, samples
 from notifier.outbound import open_session
-from notifier.sinks.contract import Sink, SinkSettings, Surroundings
+from notifier.sinks import registry
+from notifier.sinks.contract import KEEP, Checkable, Lasting, Patient, Sink, SinkSettings, Surroundings
 
 PATIENCE = 30.0
 """Seconds after which a sink that neither delivers nor fails has failed the test."""
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
+"""A whole PNG."""
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 AT_ONCE = 8
 """Messages that are sent side by side."""
@@ -55,6 +71,37 @@ HOSTILE: Mapping[str, str] = {
 """Text that has broken a format, a terminal or a parser before; it comes as names, labels and messages."""
 
 
+ALONG: Mapping[str, Mapping[str, Any]] = {
+    "earlier": {"earlier": tuple(sample(kind).event for kind in (Kind.TASK_STARTED, Kind.NODE_COMPLETED, Kind.TASK_STALLED))},
+    "late": {"late_by": timedelta(hours=7)},
+    "progress": {"progress": Receipt({"of": "another version"}), "attempt": 3, "may_repeat": True},
+    "reminder": {"reminder": 2},
+    "report": {
+        "report": Report("sample", '<svg xmlns="http://www.w3.org/2000/svg"/>', "<!doctype html><title>sample</title>", PIXEL)
+    },
+    "report without a picture": {"report": Report("sample", '<svg xmlns="http://www.w3.org/2000/svg"/>', "<!doctype html>")},
+    "skipped": {"skipped": 3},
+}
+"""What a message has only now and then, so that no sample does."""
+
+DETAIL = 512
+"""Bytes of a failure's detail: it stands in a log line, a row and a page."""
+
+RECEIPT = 16 * 1024
+"""Bytes of a receipt; it is stored with the lane, and read with every message."""
+
+STANDSTILL = 0.3
+"""Seconds for which a sink may hold up the whole program."""
+
+BEAT = 0.01
+
+BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn text round in front of its reader."""
+
+SECRETIVE = re.compile(r"(?:^|_)(?:api_?key|key|token|secret|password|passphrase|credentials?)$", re.IGNORECASE)
+"""What a setting is named whose value is a secret, as a rule."""
+
+
 class Behaviour(StrEnum):
     """What the receiver does from now on."""
 
@@ -63,6 +110,8 @@ class Behaviour(StrEnum):
     """It answers, and the answer is a failure that may pass (HTTP 503, a stream that cannot be written to)."""
     HANGS = "hangs"
     """It reads and never answers."""
+    DROPS = "drops"
+    """It reads, and breaks the connection off without an answer; nobody can know whether it took the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +134,32 @@ class Receiver:
     Attributes:
         settings: Settings of the sink that make it talk to this receiver, as a configuration would give them.
         received: One entry a message, cut as the receiver's own framing cuts them.
+        offered: How many messages it was offered, whatever it made of them; the adapter counts.
     """
 
     settings: Mapping[str, object]
     behaviour: Behaviour = Behaviour.ACCEPTS
+    offered: int = 0
     received: list[Received] = field(default_factory=list)
 
 
 @pytest.mark.asyncio
 class SinkConformance(ABC):
-    """The suite. ``secrets`` are the values in the receiver's ``settings`` that nobody may ever see in a log, error or repr."""
+    """The suite.
+
+    Attributes:
+        secrets: The values in the receiver's ``settings``, or parts of them, that nobody may ever see in a log, error or repr.
+        no_secrets: Settings that are named like a secret and are none.
+        remote: Whether the receiver lies behind a connection, so that nobody hears the sink once it is stopped.
+        goes_on: Why a thread of the sink works on after ``send`` was cancelled, if it does.
+    """
 
     sink_class: ClassVar[type[Sink]]
     settings_class: ClassVar[type[SinkSettings]]
     secrets: ClassVar[tuple[str, ...]] = ()
+    no_secrets: ClassVar[tuple[str, ...]] = ()
+    remote: ClassVar[bool] = True
+    goes_on: ClassVar[str] = ""
 
     @abstractmethod
     def receiver(self) -> AbstractAsyncContextManager[Receiver]:
@@ -107,10 +168,12 @@ class SinkConformance(ABC):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[Sink, Receiver]]:
         """The sink, opened, and its receiver."""
-        async with self.receiver() as receiver, open_session() as session:
-            settings = self.settings_class.model_validate(dict(receiver.settings))
-            async with self.sink_class(settings, self.surroundings(session)) as sink:
-                yield sink, receiver
+        async with self.receiver() as receiver, open_session() as session, self.built(receiver, session) as sink:
+            yield sink, receiver
+
+    def built(self, receiver: Receiver, session: aiohttp.ClientSession) -> Sink:
+        """A sink that talks to this receiver; it is still to be opened."""
+        return self.sink_class(self.settings_class.model_validate(dict(receiver.settings)), self.surroundings(session))
 
     def surroundings(self, session: aiohttp.ClientSession) -> Surroundings:
         """What the sink is lent; override it to lend more, or paces that do not make a test wait."""
@@ -120,9 +183,17 @@ class SinkConformance(ABC):
     async def test_delivers_every_kind(self, kind: Kind) -> None:
         """Each kind arrives once, and the receipt is what can be stored."""
         async with self.running() as (sink, receiver):
-            receipt = await _send(sink, sample(kind, mark=None))
+            await _send(sink, sample(kind, mark=None))
             assert len(receiver.received) == 1
-            assert all(isinstance(part, str) for pair in receipt.fields.items() for part in pair)
+
+    @pytest.mark.parametrize("what", sorted(ALONG))
+    async def test_what_may_come_along_is_survived(self, what: str) -> None:
+        """What few messages bring: earlier events, a report, a reminder's number, how late it is, how far an earlier try got."""
+        # After a failure whose forerunners were given up, a sink may have more than one thing to put right.
+        kind = Kind.NODE_STARTED if what == "skipped" else Kind.TASK_FAILED
+        async with self.running() as (sink, receiver):
+            await _send(sink, replace(sample(kind, mark=None), **ALONG[what]))
+            assert len(receiver.received) == 1
 
     async def test_a_repeat_has_the_identity_of_the_first(self) -> None:
         """A second try is told by the same identity, another event by another."""
@@ -166,20 +237,61 @@ class SinkConformance(ABC):
         async with self.running() as (sink, receiver):
             receiver.behaviour = Behaviour.FAILS
             error = await _failure(sink, sample(Kind.TASK_FAILED))
-            assert isinstance(error.outcome, Outcome)
-            assert isinstance(error.reason, DeliveryReason)
-            assert isinstance(error.scope, Scope)
-            assert error.detail.isprintable()
+            assert error.outcome is not Outcome.REJECTED, "a failure that may pass was taken for the last word"
             assert not receiver.received
             receiver.behaviour = Behaviour.ACCEPTS
             await _send(sink, sample(Kind.TASK_FAILED))
             assert receiver.received
+
+    async def test_one_send_is_one_try(self) -> None:
+        """Trying again is the engine's work: it alone knows when, and what else has happened meanwhile."""
+        async with self.running() as (sink, receiver):
+            receiver.behaviour = Behaviour.FAILS
+            await _failure(sink, sample(Kind.TASK_FAILED))
+            assert receiver.offered, "the receiver must count what it is offered"
+            assert receiver.offered == 1
+
+    async def test_an_answer_that_is_lost_leaves_it_uncertain(self) -> None:
+        """The receiver may have the message; whoever says that it surely has not has it told twice as news."""
+        async with self.running() as (sink, receiver):
+            receiver.behaviour = Behaviour.DROPS
+            error = await _failure(sink, sample(Kind.TASK_FAILED))
+            assert error.outcome is Outcome.UNCERTAIN
+
+    async def test_nobody_there_is_a_failure_like_any_other(self) -> None:
+        """The sink opens, fails and closes all the same; the program must start and stop while a receiver is down."""
+        if not self.remote:
+            pytest.skip("the receiver lies behind no connection")
+        async with self.receiver() as receiver:
+            pass
+        async with open_session() as session, self.built(receiver, session) as sink:
+            error = await _failure(sink, sample(Kind.TASK_FAILED))
+            assert error.outcome is not Outcome.REJECTED
+            await _look_around(sink)
+
+    async def test_what_it_offers_besides_keeps_its_word(self) -> None:
+        """``patience`` gives seconds or None, ``check`` a list of texts, ``keep`` raises nothing but `DeliveryError`."""
+        async with self.running() as (sink, receiver):
+            receipts = [await _send(sink, message) for message in (sample(Kind.TASK_FAILED), sample(Kind.TASK_STALLED))]
+            await _look_around(sink)
+            if isinstance(sink, Patient):
+                for message in samples():
+                    # A stranger's method gives back whatever it likes.
+                    wait: object = sink.patience(message.event)
+                    assert wait is None or (isinstance(wait, int | float) and isfinite(wait) and wait >= 0)
+            if isinstance(sink, Lasting):
+                strange = Receipt({KEEP: "what another version kept"})
+                await _keep(sink, [receipt for receipt in receipts if KEEP in receipt.fields])
+                await _keep(sink, [strange])
+                receiver.behaviour = Behaviour.FAILS
+                await _keep(sink, [*receipts, strange])
 
     async def test_cancelling_leaves_nothing_running(self) -> None:
         """The engine cancels what takes too long; no task goes on behind its back."""
         async with self.running() as (sink, receiver):
             await _send(sink, sample(Kind.TASK_STARTED))
             receiver.behaviour = Behaviour.HANGS
+            threads = _busy_threads()
             sending = asyncio.create_task(sink.send(sample(Kind.TASK_FAILED), None))
             with _descendants(sending) as family:
                 done, _ = await asyncio.wait({sending}, timeout=0.2)
@@ -188,6 +300,40 @@ class SinkConformance(ABC):
                 _, left = await asyncio.wait(family, timeout=1)
             assert sending.cancelled()
             assert not left
+            if not self.goes_on:
+                assert not _busy_threads() - threads, "a thread works on; if it must, say why in goes_on"
+
+    async def test_closing_leaves_nothing_running(self) -> None:
+        """What a sink starts it ends: a reload builds another one, and what is left of this would go on for ever."""
+        async with self.receiver() as receiver, open_session() as session:
+            life = asyncio.create_task(self._lives(receiver, session))
+            with _descendants(life) as family:
+                await life
+                _, left = await asyncio.wait(family, timeout=1)
+            for task in left:
+                task.cancel()
+            assert not left
+
+    async def test_it_is_built_without_io_and_opens_no_session_of_its_own(self) -> None:
+        """Building happens at a check of the configuration, too; the one session is guarded, another would not be."""
+        async with self.receiver() as receiver, open_session() as session:
+            with _no_io():
+                self.built(receiver, session)
+            with _sessions() as opened:
+                await self._lives(receiver, session)
+            assert not opened
+
+    async def test_sending_holds_up_nobody(self) -> None:
+        """What blocks, blocks the whole program: polls, other sinks, the status page."""
+        async with self.running() as (sink, _):
+            await _send(sink, sample(Kind.TASK_STARTED))  # Whatever is loaded at the first use is loaded now.
+            with _standstill() as longest:
+                await _send(sink, sample(Kind.TASK_FAILED))
+            assert longest() < STANDSTILL, "the event loop stood still"
+
+    async def _lives(self, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        async with self.built(receiver, session) as sink:
+            await _send(sink, sample(Kind.TASK_FAILED))
 
     async def test_messages_may_be_sent_at_once(self) -> None:
         """Lanes of one sink run side by side."""
@@ -203,8 +349,8 @@ class SinkConformance(ABC):
             await _send(sink, sample(Kind.TASK_FAILED), Receipt({"of": "another version"}))
             assert len(receiver.received) == 1
 
-    async def test_secrets_are_never_shown(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Not by repr or str, not by an error or its traceback, not in a log at DEBUG."""
+    async def test_secrets_are_never_shown(self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+        """Not by repr or str, not by an error or its traceback, not in a log at DEBUG, not on the screen."""
         caplog.set_level(logging.DEBUG)
         async with self.running() as (sink, receiver):
             settings = self.settings_class.model_validate(dict(receiver.settings))
@@ -213,9 +359,28 @@ class SinkConformance(ABC):
             receiver.behaviour = Behaviour.FAILS
             error = await _failure(sink, sample(Kind.TASK_FAILED))
             shown += [repr(error), str(error), *traceback.format_exception(error)]
-        shown += [caplog.text, *(repr(record.__dict__) for record in caplog.records)]
+        shown += [caplog.text, *(repr(record.__dict__) for record in caplog.records), *capfd.readouterr()]
         for secret in self.secrets:
             assert secret not in "\n".join(shown)
+
+    async def test_every_secret_is_named(self) -> None:
+        """What nobody names nobody looks for: a key is a ``SecretStr``, and its value stands in ``secrets``."""
+        async with self.receiver() as receiver:
+            settings = self.settings_class.model_validate(dict(receiver.settings))
+        for value in _secrets(settings):
+            assert any(secret in value for secret in self.secrets), (
+                "the receiver's settings hold a secret that is not in `secrets`"
+            )
+        bare = {
+            name for name, given in settings if isinstance(given, str) and SECRETIVE.search(name) and name not in self.no_secrets
+        }
+        assert not bare, "named like secrets: make them SecretStr, or name them in `no_secrets`"
+
+    async def test_the_program_takes_it(self) -> None:
+        """What the registry asks of every sink: a module with these two can be named in a configuration."""
+        module = ModuleType("conformance")
+        vars(module).update(Settings=self.settings_class, Sink=self.sink_class)
+        registry._sink_type("conformance", "the suite", lambda: module)  # noqa: SLF001 - what it asks is said in one place
 
     async def test_settings_refuse_what_they_do_not_know_and_repeat_no_value(self) -> None:
         """A typing error in a key is an error; no value is echoed, for it may be a secret in the wrong place."""
@@ -249,7 +414,7 @@ def hostile(text: str) -> Iterator[Message]:
 
 
 @contextmanager
-def _descendants(ancestor: asyncio.Task[Receipt]) -> Iterator[set[asyncio.Task[Any]]]:
+def _descendants(ancestor: asyncio.Task[Any]) -> Iterator[set[asyncio.Task[Any]]]:
     """The task and all that it and its descendants start while the context lasts."""
     family: set[asyncio.Task[Any]] = {ancestor}
 
@@ -268,17 +433,122 @@ def _descendants(ancestor: asyncio.Task[Receipt]) -> Iterator[set[asyncio.Task[A
         loop.set_task_factory(before)
 
 
+@contextmanager
+def _no_io() -> Iterator[None]:
+    """Whoever dials, asks for a name or starts a program meanwhile fails."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        pytest.fail("the sink does I/O while it is built; __aenter__ is the place")
+
+    with ExitStack() as stack:
+        for owner, name in ((socket.socket, "connect"), (socket, "getaddrinfo"), (subprocess.Popen, "__init__")):
+            stack.enter_context(patch.object(owner, name, refuse))
+        yield
+
+
+@contextmanager
+def _sessions() -> Iterator[list[aiohttp.ClientSession]]:
+    """The sessions that are opened meanwhile."""
+    opened: list[aiohttp.ClientSession] = []
+    build = aiohttp.ClientSession.__init__
+
+    def note(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
+        opened.append(session)
+        build(session, *args, **options)
+
+    with patch.object(aiohttp.ClientSession, "__init__", note):
+        yield opened
+
+
+def _busy_threads() -> set[int]:
+    """The threads that are at work, all but those of a pool that wait for some."""
+    return {number for number, frame in sys._current_frames().items() if frame.f_code.co_name != "_worker"}  # noqa: SLF001 - there is no other way to see it
+
+
+@contextmanager
+def _standstill() -> Iterator[Callable[[], float]]:
+    """How long the loop has stood still at the most, in seconds that a thread beside it had.
+
+    The thread's own beats are counted, not the clock: on a busy machine both are late, and nobody is to blame.
+    """
+    beats, longest, since, over = 0, 0, 0, threading.Event()
+
+    def beat() -> None:
+        nonlocal beats, longest
+        while not over.wait(BEAT):
+            beats += 1
+            longest = max(longest, beats - since)
+
+    async def answer() -> None:
+        nonlocal since
+        while True:
+            since = beats
+            await asyncio.sleep(BEAT / 2)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    answering = asyncio.create_task(answer())
+    thread.start()
+    try:
+        yield lambda: longest * BEAT
+    finally:
+        over.set()
+        thread.join()
+        answering.cancel()
+
+
+def _secrets(value: object) -> Iterator[str]:
+    """The values of all ``SecretStr`` in settings, however deep."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from _secrets(dict(value))
+    elif isinstance(value, Mapping):
+        yield from _secrets(tuple(value.values()))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _secrets(item)
+
+
+async def _look_around(sink: Sink) -> None:
+    if isinstance(sink, Checkable):
+        async with asyncio.timeout(PATIENCE):
+            problems: object = await sink.check()
+        assert isinstance(problems, list)
+        assert all(isinstance(problem, str) for problem in problems)
+
+
+async def _keep(sink: Lasting, receipts: list[Receipt]) -> None:
+    with suppress(DeliveryError):
+        async with asyncio.timeout(PATIENCE):
+            await sink.keep(receipts)
+
+
 async def _send(sink: Sink, message: Message, last: Receipt | None = None) -> Receipt:
     async with asyncio.timeout(PATIENCE):
         receipt = await sink.send(message, last)
     assert isinstance(receipt, Receipt)
+    assert all(isinstance(part, str) for pair in receipt.fields.items() for part in pair)
+    assert sum(len(part.encode()) for pair in receipt.fields.items() for part in pair) <= RECEIPT, (
+        "kept and read again every time"
+    )
     return receipt
 
 
 async def _failure(sink: Sink, message: Message) -> DeliveryError:
+    """The failure that the sink raises, which is one that can be stored, shown and computed with."""
     with pytest.raises(DeliveryError) as caught:
         await _send(sink, message)
-    return caught.value
+    error = caught.value
+    # A stranger's sink may put anything there.
+    wait: object = error.retry_after
+    assert isinstance(error.outcome, Outcome)
+    assert isinstance(error.reason, DeliveryReason)
+    assert isinstance(error.scope, Scope)
+    assert isinstance(error.detail, str)
+    assert error.detail.isprintable()
+    assert len(error.detail.encode()) <= DETAIL
+    assert wait is None or (isinstance(wait, int | float) and isfinite(wait))
+    return error
 
 
 def _assert_harmless(received: list[Received]) -> None:
@@ -286,3 +556,4 @@ def _assert_harmless(received: list[Received]) -> None:
         one.text.encode()  # a lone surrogate cannot be encoded
         controls = {character for character in one.text if ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0}  # noqa: PLR2004
         assert controls <= {"\n", "\r", "\t"}
+        assert not BIDI & set(one.text), "what is read is not what was written"

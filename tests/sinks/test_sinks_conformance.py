@@ -27,6 +27,14 @@ from notifier.sinks.contract import Surroundings
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
+def break_off(request: web.Request) -> web.Response:
+    """Leave the sender without an answer."""
+    transport = request.transport
+    assert isinstance(transport, asyncio.Transport)
+    transport.abort()
+    return web.Response()
+
+
 class Screen(io.StringIO):
     """A stream that behaves as its receiver is told to."""
 
@@ -38,7 +46,8 @@ class Screen(io.StringIO):
         self.closing = closing
 
     def write(self, text: str) -> int:  # type: ignore[explicit-override]
-        if self.receiver.behaviour is Behaviour.FAILS:
+        self.receiver.offered += 1
+        if self.receiver.behaviour in {Behaviour.FAILS, Behaviour.DROPS}:
             raise BrokenPipeError(32, "Broken pipe")
         if self.receiver.behaviour is Behaviour.HANGS:
             self.closing.wait(10)
@@ -55,6 +64,8 @@ def identity(line: str) -> str | None:
 class OfConsole(SinkConformance):
     sink_class = console.Sink
     settings_class = console.Settings
+    remote = False
+    goes_on = "a write to a stream that nobody reads cannot be broken off"
     form = "text"
 
     @asynccontextmanager
@@ -86,11 +97,14 @@ class TestWebhook(SinkConformance):
     async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
         async def answer(request: web.Request) -> web.Response:
             content = await request.read()
+            receiver.offered += 1
             if receiver.behaviour is Behaviour.FAILS:
                 echoed = " ".join((str(request.url), *request.headers.values(), SECRET))
                 return web.Response(status=503, text=f"upstream down\r\n\x1b[31m {echoed}")
             if receiver.behaviour is Behaviour.HANGS:
                 await asyncio.Event().wait()
+            if receiver.behaviour is Behaviour.DROPS:
+                return break_off(request)
             receiver.received.append(Received(content.decode(), request.headers["webhook-id"]))
             return web.Response(status=202)
 
@@ -123,10 +137,13 @@ class TestSlack(SinkConformance):
     @asynccontextmanager
     async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
         def fault(method: str, arguments: dict[str, Any]) -> str | None:
+            receiver.offered += method.startswith("chat.")
             if receiver.behaviour is Behaviour.FAILS:
                 return "service_unavailable"
             if receiver.behaviour is Behaviour.HANGS:
                 return "hang"
+            if receiver.behaviour is Behaviour.DROPS:
+                return "reset before"
             if method.startswith("chat."):
                 shown = "\n".join([arguments["text"], *block_limits.texts(arguments["blocks"])])
                 receiver.received.append(Received(shown, arguments["metadata"]["event_payload"]["delivery"]))
@@ -149,10 +166,13 @@ class TestPagerDuty(SinkConformance):
 
         async def answer(request: web.Request) -> web.StreamResponse:
             body = await request.json()
+            receiver.offered += 1
             if receiver.behaviour is Behaviour.FAILS:
                 return web.Response(status=503, text=f"not now {body['routing_key']}")
             if receiver.behaviour is Behaviour.HANGS:
                 await asyncio.Event().wait()
+            if receiver.behaviour is Behaviour.DROPS:
+                return break_off(request)
             key = body.get("dedup_key")
             if body.get("event_action") == "trigger":
                 opened.add(key)
@@ -186,10 +206,13 @@ class TestAlertmanager(SinkConformance):
     async def receiver(self) -> AsyncIterator[Receiver]:  # type: ignore[explicit-override]
         async def answer(request: web.Request) -> web.Response:
             alerts = await request.json()
+            receiver.offered += 1
             if receiver.behaviour is Behaviour.FAILS:
                 return web.Response(status=503, text=request.headers["Authorization"])
             if receiver.behaviour is Behaviour.HANGS:
                 await asyncio.Event().wait()
+            if receiver.behaviour is Behaviour.DROPS:
+                return break_off(request)
             receiver.received.append(Received(await request.text(), str(sorted(alerts[-1]["labels"].items()))))
             return web.Response()
 
@@ -211,8 +234,12 @@ class ToldOffice(PostOffice):
     receiver: Receiver
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # type: ignore[explicit-override]  # noqa: N802 - aiosmtpd's name
+        self.receiver.offered += 1
         self.hangs = self.receiver.behaviour is Behaviour.HANGS
         self.on = {"DATA": f"451 upstream down, {PASSWORD}"} if self.receiver.behaviour is Behaviour.FAILS else {}
+        if self.receiver.behaviour is Behaviour.DROPS:
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
         said = await super().handle_DATA(server, session, envelope)
         for mail in self.mails[len(self.receiver.received) :]:
             self.receiver.received.append(Received(mail.read, str(mail.parsed["Message-ID"])))
@@ -249,6 +276,7 @@ class TestEmail(SinkConformance):
 class TestApprise(SinkConformance):
     sink_class = apprise.Sink
     settings_class = apprise.Settings
+    goes_on = "what it bridges to knows only blocking calls"
     secrets = ("canary-in-the-path", "canary-password")
 
     @asynccontextmanager
@@ -257,10 +285,13 @@ class TestApprise(SinkConformance):
 
         async def answer(request: web.Request) -> web.Response:
             said = await request.json()
+            receiver.offered += 1
             if receiver.behaviour is Behaviour.FAILS:
                 return web.Response(status=503, text=str(request.url))
             if receiver.behaviour is Behaviour.HANGS:
                 await freed.wait()
+            if receiver.behaviour is Behaviour.DROPS:
+                return break_off(request)
             text = f"{said['title']}\n{said['message']}"
             receiver.received.append(Received(text, text.splitlines()[-1]))
             return web.Response()

@@ -87,6 +87,16 @@ def test_a_sink_that_breaks_a_promise_is_told_which_and_shown_what(site: Path, t
     assert "assert 'DRILL' in 'sample-cluster: upgrade FAILED" in ran.stdout  # rewritten, so that one sees both sides
 
 
+def test_a_sink_that_quotes_its_receiver_unmasked_is_found_out_by_the_guides_own_receiver(site: Path, tmp_path: Path) -> None:
+    shutil.copy(STRANGER / "conftest.py", tmp_path)
+    unmasked = "import acme_pager.sink\n\nacme_pager.sink.Mask = lambda secrets: lambda text, longest: text\n\n"
+    (tmp_path / "test_acme_pager.py").write_text(unmasked + (STRANGER / "test_acme_pager.py").read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    ran = run(tmp_path, surroundings(site), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "never_shown")
+    assert ran.returncode == 1, ran.stdout
+    assert "test_secrets_are_never_shown" in ran.stdout
+
+
 def run(where: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], cwd=where, env=environment, capture_output=True, text=True, check=False, timeout=120

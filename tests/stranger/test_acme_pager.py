@@ -17,10 +17,15 @@ class TestAcmePager(SinkConformance):
     async def receiver(self):
         async def answer(request: web.Request) -> web.Response:
             page = await request.json()
+            receiver.offered += 1
             if receiver.behaviour is Behaviour.FAILS:
-                return web.Response(status=503, text="down")
+                key = request.headers["Authorization"].removeprefix("Bearer ")
+                return web.Response(status=503, text=f"down, dear {key}")  # some receivers do repeat it
             if receiver.behaviour is Behaviour.HANGS:
                 await asyncio.Event().wait()
+            if receiver.behaviour is Behaviour.DROPS:
+                request.transport.abort()
+                return web.Response()
             receiver.received.append(Received(page["text"], page["once"]))
             return web.Response(status=201)
 
