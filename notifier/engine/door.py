@@ -66,7 +66,8 @@ class Door:
         self._closing.set()
         if self._task is None:
             return
-        await asyncio.wait({self._task}, timeout=CLOSING)
+        # One that is still opening has nothing to close.
+        await asyncio.wait({self._task}, timeout=CLOSING if self._tried.is_set() else 0)
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task

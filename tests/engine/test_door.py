@@ -126,7 +126,8 @@ async def test_a_sink_that_does_not_close_keeps_nobody_waiting(
     await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == engine.OPEN])
 
 
-async def test_a_program_that_stops_does_not_wait_for_a_sink_that_opens() -> None:
+async def test_a_program_that_stops_does_not_wait_for_a_sink_that_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CLOSING", 3600.0)
     began = time.monotonic()
     async with Door(Shop(opening=heedless), 3600.0):
         await asyncio.sleep(0)
