@@ -6,9 +6,8 @@ mailboxes show a repeat once. Who has accepted a mail is never sent it again; se
 
 import re
 import ssl
-from collections.abc import Mapping
+import time
 from dataclasses import replace
-from datetime import timedelta
 from email.headerregistry import Address
 from ipaddress import ip_address
 from types import TracebackType
@@ -20,14 +19,18 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event
 from notifier.sinks.contract import SinkSettings, Surroundings
-from notifier.sinks.email_letter import Letter, Sender, addresses, letter
+from notifier.sinks.email_letter import Sender, addresses, letter
+from notifier.sinks.email_progress import Progress, Written, as_begun, doubted, follows, judged
 from notifier.sinks.posting import Mask
-from notifier.sinks.smtp import GREYLISTED, Score, Server, hand_over
+from notifier.sinks.smtp import Score, Server, hand_over
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 SHARE = 0.9
 """Of the time a send may take, for the conversation: the sink itself must say how far it came, before the engine cuts it off."""
+
+LEAST = 1.0
+"""Seconds that must be left for a second conversation, without the report that the server refused."""
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|[0-9A-Fa-f:.]{2,45}")
 _DOMAIN = re.compile(r"(?=.{1,150}\Z)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
@@ -150,6 +153,8 @@ class Sink:
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self._settings = settings
         self._seconds = surroundings.timeout * SHARE
+        self._clock = surroundings.clock
+        self._went_without = surroundings.went_without
         sender = _address(settings.from_)
         self._sender = Sender(
             name=surroundings.name,
@@ -191,77 +196,45 @@ class Sink:
         """
         if self._server is None:
             raise RuntimeError("the sink is not open")
-        progress = message.progress.fields if message.progress else {}
-        told = _as_begun(message, progress)
-        written = self._written(told, last)
-        have = tuple(progress.get("accepted", "").split())
-        refused = set(progress.get("refused", "").split())
-        owed = [spec for spec in addresses(self._sender.recipients) if spec not in have and spec not in refused]
+        until = time.monotonic() + self._seconds
+        progress = Progress.of(message, last)
+        written = self._written(as_begun(message), follows(message, last))
         try:
-            score = await hand_over(self._server, self._sender.address.addr_spec, owed, written.content, self._mask)
+            score = await self._handed_over(written, progress, self._server)
+        except DeliveryError as error:
+            server = replace(self._server, seconds=until - time.monotonic())
+            if not _refuses_the_report(error, written) or server.seconds < LEAST:
+                raise
+            self._went_without("report", error.detail)
+            written = self._written(replace(written.message, report=None), written.last)
+            score = await self._handed_over(written, progress, server)
+        return judged(score, written, progress, self._clock())
+
+    async def _handed_over(self, written: Written, progress: Progress, server: Server) -> Score:
+        settled = {*progress.have, *progress.refused}
+        owed = [spec for spec in addresses(self._sender.recipients) if spec not in settled]
+        try:
+            return await hand_over(server, self._sender.address.addr_spec, owed, written.letter.content, self._mask)
         except DeliveryError as error:
             if error.outcome is Outcome.UNCERTAIN:
-                error.receipt = _receipt(told, written, have, refused)
+                found = doubted(error, written, progress)
+                if found is not error:
+                    self._went_without("answer", found.detail)
+                raise found from None
+            if error.outcome is Outcome.RETRY and error.scope is Scope.EVENT and progress.have:
+                # The server puts off the mail and not the address; it is the same to those who wait for them.
+                return Score(later=dict.fromkeys(owed, error.detail))
             raise
-        return _judged(score, told, written, have, refused)
 
-    def _written(self, message: Message, last: Receipt | None) -> Letter:
+    def _written(self, message: Message, last: Receipt | None) -> Written:
         try:
-            return letter(message, last, self._sender)
+            return Written(message, letter(message, last, self._sender), last)
         except Exception as error:  # noqa: BLE001 - see below
             # Text of strangers in a library that has choked on headers before: the lane must go on.
             words = f"could not be made a mail: {type(error).__name__}"
             raise DeliveryError(Outcome.REJECTED, DeliveryReason.RENDER, words) from None
 
 
-def _as_begun(message: Message, progress: Mapping[str, str]) -> Message:
-    """The message as it was first sent: a repeat, and a copy for those who were put off, must be the same mail."""
-    late_by, skipped = progress.get("late_by", ""), progress.get("skipped", "")
-    if not (late_by.isdecimal() and skipped.isdecimal()):
-        return message
-    return replace(message, late_by=timedelta(seconds=int(late_by)) or None, skipped=int(skipped))
-
-
-def _receipt(message: Message, written: Letter, have: tuple[str, ...], refused: set[str], reply: str = "") -> Receipt:
-    late_by = int((message.late_by or timedelta()).total_seconds())
-    fields = {
-        "message-id": written.id,
-        "subject": written.subject,
-        "accepted": " ".join(have),
-        "refused": " ".join(sorted(refused)),
-        "reply": reply,
-        "late_by": str(late_by),
-        "skipped": str(message.skipped),
-    }
-    return Receipt({name: value for name, value in fields.items() if value})
-
-
-def _judged(score: Score, message: Message, written: Letter, have: tuple[str, ...], refused: set[str]) -> Receipt:
-    """What the score makes of the delivery.
-
-    Raises:
-        DeliveryError: Somebody does not have the mail; its receipt says who does.
-    """
-    have += score.accepted
-    never = refused | set(score.refused)
-    if score.later:
-        # Those who were refused are not asked again while the others wait.
-        receipt = _receipt(message, written, have, never, score.reply) if have or never else None
-        words = _listed("not accepted yet", score.later, have)
-        raise DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, words, retry_after=GREYLISTED, receipt=receipt)
-    if not have:
-        # Not one address is good: that is the sink's trouble, and nothing is given up for it.
-        words = _listed("refused", score.refused or dict.fromkeys(sorted(never), "before"), have)
-        raise DeliveryError(Outcome.REJECTED, DeliveryReason.MISSING, words, scope=Scope.SINK)
-    if never:
-        # The refusals are left out: whoever sends it again has mended the addresses.
-        receipt = _receipt(message, written, have, set(), score.reply)
-        words = _listed("refused", score.refused | dict.fromkeys(sorted(never - set(score.refused)), "before"), have)
-        raise DeliveryError(Outcome.REJECTED, DeliveryReason.MISSING, words, receipt=receipt)
-    return _receipt(message, written, have, never, score.reply)
-
-
-def _listed(what: str, said: Mapping[str, str], have: tuple[str, ...]) -> str:
-    shown = [f"{spec} ({words})" for spec, words in list(said.items())[:3]]
-    more = f" and {len(said) - len(shown)} more" if len(said) > len(shown) else ""
-    return f"{what} for {', '.join(shown)}{more}; {len(have)} of the recipients have it"
+def _refuses_the_report(error: DeliveryError, written: Written) -> bool:
+    """Whether the mail may pass without its report: some gateways take no attached HTML, and some no picture."""
+    return written.message.report is not None and error.outcome is Outcome.REJECTED and error.scope is Scope.EVENT

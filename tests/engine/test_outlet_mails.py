@@ -5,16 +5,23 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from engine_scripts import eventually, outlet, rows, serving, settled, tell
+from engine_scripts import cluster, eventually, outlet, rows, running, serving, settled, tell
 
+from notifier.domain.diff import diff
+from notifier.domain.model import Action, Event, Snapshot
+from notifier.domain.plan import Audience
+from notifier.domain.routing import Matcher, Route
 from notifier.outbound import open_session
-from notifier.sinks import email
+from notifier.sinks import email, email_progress
 from notifier.sinks.contract import Surroundings
 from notifier.store.rows import State
 from notifier.store.store import Store
+from notifier.store.transaction import Transaction
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
 
@@ -22,10 +29,15 @@ ALICE, BOB = "alice@example.com", "bob@example.com"
 
 
 class Office:
-    """Puts Bob off at every other try; at the others it takes his mail, or ``refuses`` him for good."""
+    """Puts Bob off at every other try; at the others it takes his mail, or ``refuses`` him for good.
 
-    def __init__(self, *, refuses: bool = False) -> None:
+    ``full``: it puts him off every time, and not at all once that is over.
+    """
+
+    def __init__(self, *, refuses: bool = False, full: bool = False) -> None:
+        self.greylists = not full
         self.refuses = refuses
+        self.full = full
         self.mails: list[tuple[tuple[str, ...], bytes]] = []
         self._put_off = False
 
@@ -38,7 +50,9 @@ class Office:
         options: list[str],  # noqa: ARG002
     ) -> str:
         if address == BOB:
-            self._put_off = not self._put_off
+            self._put_off = self.greylists and not self._put_off
+            if self.full:
+                return "452 4.2.2 mailbox full"
             if self._put_off:
                 return "451 4.7.1 greylisted"
             if self.refuses:
@@ -65,7 +79,7 @@ async def posting(told: Office) -> AsyncIterator[email.Sink]:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(email, "GREYLISTED", 0.01)
+    monkeypatch.setattr(email_progress, "GREYLISTED", 0.01)
 
 
 @pytest.fixture
@@ -97,3 +111,35 @@ async def test_who_is_refused_is_a_dead_delivery_and_a_second_sending_reaches_on
         dispatcher.told(frozenset({"team"}))
         await eventually(settled(store))
     assert [recipients for recipients, _ in told.mails[len(events) :]] == [(BOB,)] * len(events)
+
+
+def failing(tx: Transaction) -> list[Event]:
+    """A task that starts, and fails while Bob is still waited for."""
+    subject, now = cluster(), datetime.now(UTC)
+    before, version = tx.known(subject)
+    known, events = before, list[Event]()
+    for tasks in ((), (running(),), (replace(running(), status="FAILED", fail_message="no quota"),)):
+        step = diff(known, Snapshot(subject, Action.UPGRADING, tasks), now)
+        known, events = step.known, [*events, *step.events]
+    owed = Audience([Route(Matcher(kind=("task.*",)), ("team",))]).plan(events, now)
+    tx.save(subject, (before, version), known, (events, owed), now.timestamp())
+    return events
+
+
+async def test_a_full_mailbox_keeps_no_failure_from_anybody_else(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email_progress, "PATIENCE", 0.1)
+    told = Office(full=True)
+    await store.transact(failing)
+    async with posting(told) as sink, serving(outlet(store, sink)) as dispatcher:
+        await eventually(settled(store, State.DEAD, count=2))
+        assert [recipients for recipients, _ in told.mails] == [(ALICE,), (ALICE,)]
+        assert [b"task.failed" in content for _, content in told.mails] == [False, True]
+        started, failed = await rows(store)
+        assert (started.attempts > 1, failed.attempts) == (True, 1), "the second mail does not wait for Bob again"
+        assert "given up for bob@example.com (452 4.2.2 mailbox full); 1 of the recipients have it" in (failed.detail or "")
+        told.full = False
+        await store.transact(lambda tx: tx.resend(time.time(), sink="team"))
+        dispatcher.told(frozenset({"team"}))
+        await eventually(settled(store, count=2))
+    assert [recipients for recipients, _ in told.mails[2:]] == [(BOB,), (BOB,)]
+    assert {content for _, content in told.mails[2:]} == {content for _, content in told.mails[:2]}, "Bob has the same mails"

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -142,9 +142,12 @@ Script = Callable[[str], str | bytes | None]
 
 
 @asynccontextmanager
-async def scripted(script: Script, *, drip: float = 0.0) -> AsyncIterator[tuple[int, list[str]]]:
-    """A server that answers as the script says, byte by byte with ``drip`` seconds between; the port, and what was heard."""
-    heard: list[str] = []
+async def scripted(script: Script, *, drip: float = 0.0, heard: list[str] | None = None) -> AsyncIterator[tuple[int, list[str]]]:
+    """A server that answers as the script says, byte by byte with ``drip`` seconds between; the port, and what was heard.
+
+    ``heard``: where that is written, for a script that looks at it before it answers.
+    """
+    heard = [] if heard is None else heard
     serving: set[asyncio.Task[None]] = set()
 
     async def say(writer: asyncio.StreamWriter, answer: str | bytes) -> None:
@@ -205,10 +208,12 @@ def settings(number: int, **other: object) -> Settings:
 
 
 @asynccontextmanager
-async def mailing(port: int, *, seconds: float = 10.0, words: Words | None = None, **other: object) -> AsyncIterator[Sink]:
-    """An e-mail sink, opened, that hands in at a port of this machine."""
+async def mailing(
+    port: int, *, seconds: float = 10.0, words: Words | None = None, lent: Mapping[str, Any] | None = None, **other: object
+) -> AsyncIterator[Sink]:
+    """An e-mail sink, opened, that hands in at a port of this machine; ``lent``: more of its surroundings."""
     async with open_session() as session:
-        surroundings = Surroundings("mail", session, seconds, words or Words())
+        surroundings = Surroundings("mail", session, seconds, words or Words(), **(lent or {}))
         async with Sink(settings(port, **other), surroundings) as sink:
             yield sink
 
