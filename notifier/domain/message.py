@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifier.domain.model import Event
 
@@ -41,6 +41,7 @@ class Message:
         late_by: How long after the event was seen this is said, where that is worth mentioning.
         skipped: How many messages of this lane were given up since the last one that arrived.
         reminder: 0 for news; n for the n-th reminder that what ``event`` says still lasts.
+        created_at: When it was owed, the same at every try; a reminder is owed long after its event. None where nobody noted it.
         progress: What earlier tries of this delivery have achieved (``DeliveryError.receipt``); None: nothing.
         report: At the end of a task, where the sink is configured to have it and it could be made.
         mark: ``"TEST"``, ``"DRILL"`` or ``"REPLAY"`` where this is no news; every sink must show it. None in earnest.
@@ -60,6 +61,7 @@ class Message:
     progress: "Receipt | None" = None
     mark: str | None = None
     report: Report | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def render(
     progress: Receipt | None = None,
     reminder: int = 0,
     due: datetime | None = None,
+    created_at: datetime | None = None,
     words: Words = ENGLISH,
 ) -> Message:
     """The message for one delivery of an event, in the words of its sink.
@@ -54,6 +55,7 @@ def render(
         reminder=reminder,
         progress=progress,
         mark=mark,
+        created_at=created_at,
     )
 
 

@@ -113,6 +113,7 @@ def samples(now: datetime = TOLD_AT, *, run: str = "", mark: str | None = "TEST"
             skipped=0,
             now=event.observed_at + timedelta(seconds=1),
             mark=mark,
+            created_at=now,
             words=words,
         )
         for event in (_event(kind, number, now - _LENGTH, run) for number, kind in enumerate(_SCENES, start=1))

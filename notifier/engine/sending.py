@@ -94,6 +94,7 @@ class Sender:
             progress=claim.progress,
             reminder=claim.reminder,
             due=claim.due,
+            created_at=claim.created_at,
             words=self._settings.words,
         )
 

@@ -7,7 +7,7 @@ have). A subject that changes would split the thread in Gmail, so it says what t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -85,7 +85,7 @@ def letter(message: Message, last: Receipt | None, sender: Sender) -> Letter:
     mail["From"] = sender.address
     mail["To"] = sender.recipients
     mail["Subject"] = one_line(shown, LONGEST_SUBJECT)
-    mail["Date"] = format_datetime(message.event.observed_at.astimezone(UTC))
+    mail["Date"] = format_datetime(_dated(message).astimezone(UTC))
     mail["Message-ID"] = identity
     if sender.threads:
         root = f"<{_digest(f'{message.mark}/{message.event.thread}')}.task@{sender.domain}>"
@@ -100,6 +100,11 @@ def letter(message: Message, last: Receipt | None, sender: Sender) -> Letter:
     if message.report is not None:
         bring(mail, message.report, _digest(message.id))
     return Letter(identity, subject, mail.as_bytes())
+
+
+def _dated(message: Message) -> datetime:
+    """The same at every try. A reminder, or a test, under the time of its event would be sorted in among the old mails."""
+    return (message.created_at if message.reminder or message.mark else None) or message.event.observed_at
 
 
 def _marks(message: Message, sender: Sender) -> Mapping[str, str]:

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.utils import parsedate_to_datetime
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from engine_scripts import cluster, eventually, outlet, rows, running, serving, settled, tell
 
 from notifier.domain.diff import diff
-from notifier.domain.model import Action, Event, Snapshot
-from notifier.domain.plan import Audience
+from notifier.domain.model import Action, Event, Kind, Snapshot
+from notifier.domain.plan import AT_ONCE, Audience, Planned
 from notifier.domain.routing import Matcher, Route
 from notifier.outbound import open_session
 from notifier.sinks import email, email_progress
@@ -143,3 +145,18 @@ async def test_a_full_mailbox_keeps_no_failure_from_anybody_else(store: Store, m
         await eventually(settled(store, count=2))
     assert [recipients for recipients, _ in told.mails[2:]] == [(BOB,), (BOB,)]
     assert {content for _, content in told.mails[2:]} == {content for _, content in told.mails[:2]}, "Bob has the same mails"
+
+
+async def test_each_reminder_is_dated_when_it_was_owed(store: Store) -> None:
+    told = Office()
+    failed = next(event for event in await store.transact(failing) if event.kind is Kind.TASK_FAILED)
+    owed = [datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours) for hours in (1, 2)]
+    for number, at in enumerate(owed, start=1):
+        planned = [Planned(failed, "team", AT_ONCE.hold(failed, failed.observed_at), reminder=number)]
+        await store.transact(lambda tx, at=at, planned=planned: tx.remind(planned, at))  # type: ignore[misc]  # bound at once
+    async with posting(told) as sink, serving(outlet(store, sink)):
+        await eventually(settled(store, count=4))
+    to_alice = [content for recipients, content in told.mails if recipients == (ALICE,)]
+    dates = [parsedate_to_datetime(message_from_bytes(content)["Date"]) for content in to_alice]
+    assert dates[-2:] == owed
+    assert dates[:2] == [failed.observed_at.replace(microsecond=0)] * 2

@@ -136,6 +136,16 @@ def test_headers_for_machines() -> None:
     assert parsedate_to_datetime(sent["Date"]) == FAILED.event.observed_at.replace(microsecond=0)
 
 
+def test_a_reminder_is_dated_when_it_was_owed_and_a_test_when_it_was_made() -> None:
+    owed = FAILED.event.observed_at + timedelta(hours=5)
+    reminder = mail(replace(FAILED, reminder=2, created_at=owed))
+    assert parsedate_to_datetime(reminder["Date"]) == owed.replace(microsecond=0)
+    now = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+    assert {parsedate_to_datetime(mail(message)["Date"]) for message in samples(now)} == {now}
+    old = replace(sample(Kind.TASK_FAILED, mark="REPLAY"), created_at=None)
+    assert parsedate_to_datetime(mail(old)["Date"]) == old.event.observed_at.replace(microsecond=0)
+
+
 def test_a_repeat_is_the_same_to_the_byte() -> None:
     again = replace(FAILED, attempt=7, may_repeat=True)
     assert letter(FAILED, None, SENDER) == letter(again, None, SENDER)
