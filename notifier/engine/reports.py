@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime
 
 from notifier import telemetry
 from notifier.domain.message import Report
@@ -41,14 +40,19 @@ class Reports:
         try:
             async with asyncio.timeout(LONGEST):
                 gathered = await self._store.transact(lambda tx: tx.gathered(cluster, task.action.value, task.id))
-                return await asyncio.to_thread(_drawn, gathered, self._words, self._store.now())
+                return await asyncio.to_thread(_drawn, gathered, self._words, event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the message goes out without
             telemetry.fault(f"report of {event.id}", error)
             return None
 
 
-def _drawn(gathered: Gathered, words: Words, now: datetime) -> Report | None:
-    made = report(gathered.dossier(), words, now)
+def _drawn(gathered: Gathered, words: Words, event: Event) -> Report | None:
+    """The report as of the moment when the event was seen.
+
+    A repeat, and the copy of somebody who was put off, must bring the very same report. Who is told of it is only being found
+    out, and is nobody else's business.
+    """
+    made = report(gathered.dossier(event), words, event.observed_at, told=False)
     if made is None:
         return None
     try:

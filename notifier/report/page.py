@@ -29,13 +29,14 @@ _templates = Environment(
 )
 
 
-def report(dossier: Dossier, words: Words, now: datetime) -> Report | None:
+def report(dossier: Dossier, words: Words, now: datetime, *, told: bool = True) -> Report | None:
     """Make the report of a task.
 
     Args:
         dossier: All that is kept of it.
         words: In which language and zone.
         now: UTC.
+        told: Whether it says who was told what.
 
     Returns:
         None where nothing is kept of it. There is no PNG in it yet.
@@ -57,8 +58,9 @@ def report(dossier: Dossier, words: Words, now: datetime) -> Report | None:
         troubles=list(page.troubles()),
         slow=page.slow(),
         forecasts=page.forecasts(),
-        audiences=page.audiences(),
-        told=page.told(),
+        tells=told,
+        audiences=page.audiences() if told else [],
+        told=page.told() if told else [],
         told_count=len(dossier.told),
         silences=page.silences(),
         made=say.made.format(version=__version__, moment=words.moment(now)),

@@ -76,25 +76,35 @@ class Gathered:
     silences: Sequence[str]
     like: Sequence[str]
 
-    def dossier(self) -> Dossier:
-        """The same, read; without events where none was told, or all are deleted."""
+    def dossier(self, until: Event | None = None) -> Dossier:
+        """The same, read; without events where none was told, or all are deleted.
+
+        Args:
+            until: What was known when this event of the task was seen, and nothing that came later.
+        """
         of_task = [codec.event.validate_json(body) for body in self.of_task]
+        of_cluster = [codec.event.validate_json(body) for body in reversed(self.of_cluster)]
+        silences = [codec.silence.validate_json(body) for body in self.silences]
+        if until is not None:
+            of_task = [event for event in of_task if event.sequence <= until.sequence]
+            of_cluster = [event for event in of_cluster if event.observed_at <= until.observed_at]
+            silences = [silence for silence in silences if silence.starts_at <= until.observed_at]
         if not of_task:
             return Dossier(())
-        of_cluster = [codec.event.validate_json(body) for body in reversed(self.of_cluster)]
         told = tuple(_told(row) for row in self.told)
-        silences = [codec.silence.validate_json(body) for body in self.silences]
         return Dossier(
             (*of_task, *(event for event in of_cluster if event.outage is not None)),
             told,
             tuple(silence for silence in silences if _concerns(silence, self.task, of_task, told)),
-            self._elsewhere(),
+            self._elsewhere(until),
         )
 
-    def _elsewhere(self) -> tuple[StageTimes, ...]:
+    def _elsewhere(self, until: Event | None) -> tuple[StageTimes, ...]:
         found: dict[tuple[int, str], list[float]] = {}
-        for body in self.like:
-            stage = codec.event.validate_json(body).stage
+        for event in map(codec.event.validate_json, self.like):
+            if until is not None and event.observed_at > until.observed_at:
+                continue
+            stage = event.stage
             if stage is not None and stage.began_at is not None and stage.ended_at is not None:
                 seconds = (stage.ended_at - stage.began_at).total_seconds()
                 found.setdefault((stage.order, stage.name), []).append(seconds)

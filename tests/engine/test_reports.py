@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from engine_scripts import Sink, cluster, eventually, running, serving, settled
@@ -13,6 +13,7 @@ from notifier.domain.message import Report
 from notifier.domain.model import Action, Event, Kind, Snapshot
 from notifier.domain.plan import AT_ONCE, Audience, Planned
 from notifier.domain.routing import Matcher, Route
+from notifier.domain.silences import Silence
 from notifier.domain.words import Words
 from notifier.engine import reports
 from notifier.engine.dispatcher import Outlet
@@ -119,6 +120,33 @@ async def test_a_task_of_which_nothing_is_kept_has_none(store: Store) -> None:
     events = await store.transact(failure)
     stranger = replace(events[-1], cluster=cluster("other"))
     assert await Reports(store, Words())(stranger) is None
+
+
+async def test_a_repeat_brings_the_same_report_though_time_has_passed_and_others_were_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only a report that is handed in twice, but one that is drawn again: after a failed try, a retry and a silence."""
+    failed = next(event for event in await store.transact(failure) if event.kind is Kind.TASK_FAILED)
+    draw = Reports(store, Words())
+    monkeypatch.setattr(store, "now", lambda: failed.observed_at + timedelta(seconds=2))
+    first = await draw(failed)
+    assert first is not None
+    assert "team" not in first.html
+    assert "Who was told" not in first.html
+
+    def later(tx: Transaction) -> None:
+        subject, now = cluster(), failed.observed_at + timedelta(minutes=20)
+        known, version = tx.known(subject)
+        step = diff(known, Snapshot(subject, Action.UPGRADING, (replace(running("n1"), executions=2),)), now)
+        owed = Audience([Route(Matcher(kind=("task.*",)), ("team",))]).plan(step.events, now)
+        tx.save(subject, (known, version), step.known, (step.events, owed), now.timestamp())
+        tx.silence(Silence("s1", Matcher(), now, now + timedelta(hours=1), "somebody", "maintenance"))
+
+    await store.transact(later)
+    monkeypatch.setattr(store, "now", lambda: failed.observed_at + timedelta(hours=3))
+    assert await draw(failed) == first
+    told_all = (await store.transact(lambda tx: tx.gathered(failed.cluster.key, "UPGRADING", "t1"))).dossier()
+    assert len(told_all.events) > 2, "what came later is kept, and is in the report that is asked for"
 
 
 async def test_a_reminder_does_not_bring_the_report_again(store: Store) -> None:
