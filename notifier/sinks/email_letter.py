@@ -21,10 +21,14 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import FAILURES, TERMINAL, Event, Severity, Status
 from notifier.domain.plain_text import one_line
 from notifier.domain.words import Words
+from notifier.sinks.email_headers import LINE, folded, people
 from notifier.sinks.email_report import bring, cid
 
-HEADER_LINE = 900
-"""Characters. A header that is folded inside an id would be encoded, and would thread no more; the limit is 998 (RFC 5322)."""
+LONGEST_ID = 300
+"""Characters. An id is not folded, and two stand in one line; the limit is 998 (RFC 5322)."""
+
+WHOLE = SMTP.clone(max_line_length=900)
+"""Leaves the headers as they are."""
 
 LONGEST_SUBJECT = 200
 LONGEST_VALUE = 1000
@@ -81,25 +85,26 @@ def letter(message: Message, last: Receipt | None, sender: Sender) -> Letter:
     identity = f"<{_token(message.id)}@{sender.domain}>"
     subject = _subject(message, last, sender)
     shown = f"{sender.subject_prefix} {sender.words.mark(message)}{subject}".strip()
-    mail = EmailMessage(policy=SMTP.clone(max_line_length=HEADER_LINE))
-    mail["From"] = sender.address
-    mail["To"] = sender.recipients
-    mail["Subject"] = one_line(shown, LONGEST_SUBJECT)
-    mail["Date"] = format_datetime(_dated(message).astimezone(UTC))
-    mail["Message-ID"] = identity
+    headers = {
+        "From": people([sender.address]),
+        "To": people(sender.recipients),
+        "Subject": folded("Subject", one_line(shown, LONGEST_SUBJECT).strip()),
+        "Date": format_datetime(_dated(message).astimezone(UTC)),
+        "Message-ID": identity,
+    }
     if sender.threads:
         root = f"<{_digest(f'{message.mark}/{message.event.thread}')}.task@{sender.domain}>"
         before = _previous(last)
-        mail["In-Reply-To"] = root
-        mail["References"] = f"{root} {before}" if before else root
-    for name, value in _marks(message, sender).items():
-        mail[name] = value
+        headers |= {"In-Reply-To": root, "References": f"{root} {before}" if before else root}
+    mail = EmailMessage(policy=SMTP.clone(max_line_length=LINE))
+    for name, value in {**headers, **_marks(message, sender)}.items():
+        mail.set_raw(name, value)  # As it stands: what looks encoded in the text of a stranger must not be decoded.
     mail.set_content(_filled("email.txt", message, sender), cte="quoted-printable")
     mail.add_alternative(_filled("email.html", message, sender), subtype="html", cte="quoted-printable")
     mail.set_boundary(f"=_{_digest(message.id)}")  # no quoted-printable text holds "=_"
     if message.report is not None:
         bring(mail, message.report, _digest(message.id))
-    return Letter(identity, subject, mail.as_bytes())
+    return Letter(identity, subject, mail.as_bytes(policy=WHOLE))
 
 
 def _dated(message: Message) -> datetime:
@@ -114,10 +119,10 @@ def _marks(message: Message, sender: Sender) -> Mapping[str, str]:
     """
     event = message.event
     urgent = event.severity >= Severity.CRITICAL and message.mark is None
+    ids = {"List-Id": f"<{_token(event.cluster.id)}.css-upgrades.{sender.domain}>"}
     found = {
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "All",
-        "List-Id": f"<{_token(event.cluster.id)}.css-upgrades.{sender.domain}>",
         "Importance": "high" if urgent else None,
         "X-CSS-Upgrade-Kind": event.kind.value,
         "X-CSS-Upgrade-Severity": event.severity.word,
@@ -126,7 +131,7 @@ def _marks(message: Message, sender: Sender) -> Mapping[str, str]:
         "X-CSS-Upgrade-Event": event.id,
         "X-CSS-Upgrade-Mark": message.mark,
     }
-    return {name: one_line(value, LONGEST_SUBJECT).strip() for name, value in found.items() if value}
+    return ids | {name: folded(name, one_line(value, LONGEST_SUBJECT).strip()) for name, value in found.items() if value}
 
 
 def _subject(message: Message, last: Receipt | None, sender: Sender) -> str:
@@ -148,7 +153,7 @@ def _previous(last: Receipt | None) -> str | None:
     """The Message-ID of the mail before, if the receipt is one of ours."""
     found = last.fields.get("message-id", "") if last else ""
     sound = found.startswith("<") and found.endswith(">") and found.isascii() and found.isprintable() and " " not in found
-    return found if sound and len(found) < HEADER_LINE // 3 else None
+    return found if sound and len(found) < LONGEST_ID else None
 
 
 def _filled(template: str, message: Message, sender: Sender) -> str:
