@@ -22,7 +22,7 @@ from notifier.sinks.contract import SinkSettings, Surroundings
 from notifier.sinks.email_letter import Sender, addresses, letter
 from notifier.sinks.email_progress import Progress, Written, as_begun, doubted, follows, judged
 from notifier.sinks.posting import Mask
-from notifier.sinks.smtp import Score, Server, hand_over
+from notifier.sinks.smtp import Score, Server, hand_over, sound_out
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -187,6 +187,20 @@ class Sink:
     def patience(self, _event: Event) -> float | None:
         """See `Patient`: old news may be told in one mail."""
         return 0.0
+
+    async def check(self) -> list[str]:
+        """See `Checkable`: whether the server takes mail from us, and for each recipient. Nobody gets any.
+
+        Who is put off is not named: a server that greylists does that to everybody at first.
+        """
+        if self._server is None:
+            return []
+        recipients = addresses(self._sender.recipients)
+        try:
+            score = await sound_out(self._server, self._sender.address.addr_spec, recipients, self._mask)
+        except DeliveryError as error:
+            return [error.detail]
+        return [f"to: {spec} is refused: {words}" for spec, words in score.refused.items()]
 
     async def send(self, message: Message, last: Receipt | None) -> Receipt:
         """Send the message to all who do not have it yet.

@@ -9,7 +9,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,6 +32,9 @@ GOODBYE = 0.5
 
 _CLOSING = 421
 _EXCEEDS_STORAGE = 552
+_UNKNOWN_WAY = 504
+"""The mechanism is not known, though it was offered; the password was not looked at (RFC 4954, 4)."""
+
 _OUR_LOGIN = frozenset({530, 534, 535, 538})
 """Wants a login, or another kind of it (RFC 4954, 6)."""
 
@@ -93,10 +96,23 @@ async def hand_over(server: Server, sender: str, recipients: Sequence[str], cont
     Raises:
         DeliveryError: No recipient has it from this conversation, or (``uncertain``) all whom the server would have may have it.
     """
+    return await _talk(server, mask, lambda call: call.converse(sender, recipients, content))
+
+
+async def sound_out(server: Server, sender: str, recipients: Sequence[str], mask: Mask) -> Score:
+    """Ask a server whom it would take mail for, and hand it none: nobody is ``accepted``.
+
+    Raises:
+        DeliveryError: It takes none from us at all.
+    """
+    return await _talk(server, mask, lambda call: call.ask(sender, recipients))
+
+
+async def _talk(server: Server, mask: Mask, conversation: Callable[["_Call"], Awaitable[Score]]) -> Score:
     call = _Call(server, mask)
     try:
         async with asyncio.timeout(server.seconds):
-            score = await call.converse(sender, recipients, content)
+            score = await conversation(call)
         await call.part()
     except (SMTPException, OSError, ValueError) as error:
         raise _failure(error, call.step, mask) from None
@@ -123,6 +139,20 @@ class _Call:
         )
 
     async def converse(self, sender: str, recipients: Sequence[str], content: bytes) -> Score:
+        score, willing = await self._envelope(sender, recipients)
+        if willing:
+            self.step = Step.CONTENT
+            score.reply = self._mask((await self._client.data(content)).message, QUOTED)
+            score.accepted = tuple(willing)
+        return score
+
+    async def ask(self, sender: str, recipients: Sequence[str]) -> Score:
+        score, _ = await self._envelope(sender, recipients)
+        await self._client.rset()
+        return score
+
+    async def _envelope(self, sender: str, recipients: Sequence[str]) -> tuple[Score, list[str]]:
+        """Come so far that only the content is missing; the score, and those whom the server would take it for."""
         client, server = self._client, self._server
         await client.connect()
         if server.tls and not server.at_once:
@@ -130,17 +160,29 @@ class _Call:
             await client.starttls(server_hostname=server.host)
         if server.login:
             self.step = Step.LOGIN
-            await client.login(*server.login)
+            await self._log_in(*server.login)
         self.step = Step.SENDER
         await client.mail(sender)
         self.step = Step.RECIPIENT
         score = Score()
-        willing = [recipient for recipient in recipients if await self._takes(recipient, score)]
-        if willing:
-            self.step = Step.CONTENT
-            score.reply = self._mask((await client.data(content)).message, QUOTED)
-            score.accepted = tuple(willing)
-        return score
+        return score, [recipient for recipient in recipients if await self._takes(recipient, score)]
+
+    async def _log_in(self, username: str, password: str) -> None:
+        """Log in by one mechanism: aiosmtplib's own ``login`` offers a password that was refused again by each of the others."""
+        client = self._client
+        await client.ehlo()
+        ways = {"plain": client.auth_plain, "login": client.auth_login, "cram-md5": client.auth_crammd5}
+        offered = [name for name in ways if name in client.server_auth_methods]
+        if not offered:
+            raise SMTPException("No suitable authentication method found.")
+        for name in offered:
+            try:
+                await ways[name](username, password)
+            except aiosmtplib.SMTPAuthenticationError as refusal:
+                if refusal.code != _UNKNOWN_WAY or name == offered[-1]:
+                    raise
+            else:
+                return
 
     async def _takes(self, recipient: str, score: Score) -> bool:
         try:

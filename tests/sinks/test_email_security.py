@@ -144,6 +144,62 @@ async def test_a_login_that_is_refused_rests_the_sink(ours: Authority) -> None:
     assert office.mails == []
 
 
+@pytest.mark.parametrize("offered", ["PLAIN LOGIN CRAM-MD5", "LOGIN PLAIN", "LOGIN", "CRAM-MD5"])
+async def test_a_password_that_is_refused_is_offered_once(offered: str) -> None:
+    """Each offer counts, where a mailbox is locked after so many."""
+    script = {"EHLO": f"250-mail.test\r\n250 AUTH {offered}", "AUTH": "535 5.7.8 wrong"}
+    async with scripted(willing(**script)) as (port, heard), mailing(port, **LOGIN) as sink:
+        error = await failure(sink)
+    assert (error.outcome, error.reason, error.scope) == (Outcome.REJECTED, DeliveryReason.REFUSED, Scope.SINK)
+    used = [command.split()[1] for command in heard if command.startswith("AUTH")]
+    assert used == ["PLAIN" if "PLAIN" in offered else offered]
+
+
+async def test_a_way_to_log_in_that_is_offered_and_not_known_is_passed_over() -> None:
+    def script(line: str) -> str | bytes | None:
+        known = {"EHLO": "250-mail.test\r\n250 AUTH PLAIN LOGIN", "AUTH": "504 5.5.4 unrecognized authentication type"}
+        if line.startswith("AUTH LOGIN"):
+            return "334 UGFzc3dvcmQ6"
+        return "235 in" if line == "Y2FuYXJ5LXBhc3N3b3Jk" else willing(**known)(line)
+
+    async with scripted(script) as (port, heard), mailing(port, **LOGIN) as sink:
+        await sink.send(NEWS, None)
+    assert [command.split()[1] for command in heard if command.startswith("AUTH")] == ["PLAIN", "LOGIN"]
+
+
+async def test_a_check_finds_who_is_refused_and_tells_nobody() -> None:
+    people = [OPS, "gone@example.com", "slow@example.com"]
+    async with post_office() as office, mailing(office.port, to=people) as sink:
+        office.on = {"RCPT gone@example.com": "550 5.1.1 no such user", "RCPT slow@example.com": "451 4.7.1 greylisted"}
+        assert await sink.check() == ["to: gone@example.com is refused: 550 5.1.1 no such user"]
+        office.on = {}
+        assert await sink.check() == []
+        office.on = {"MAIL": "553 5.7.1 not your address"}
+        assert await sink.check() == ["553 5.7.1 not your address (for the sender)"]
+    assert office.asked == people * 2
+    assert office.mails == []
+
+
+async def test_a_check_finds_a_password_or_a_certificate_that_is_no_good(ours: Authority) -> None:
+    async with post_office(ours.server(), auth=True) as office:
+        async with mailing(office.port, tls="starttls", ca_file=str(ours.file), **LOGIN) as sink:
+            assert await sink.check() == []
+        wrong: dict[str, Any] = {"username": "css", "password": "not-the-password"}
+        async with mailing(office.port, tls="starttls", ca_file=str(ours.file), **wrong) as sink:
+            [said] = await sink.check()
+        assert said.startswith("535")
+        async with mailing(office.port, tls="starttls", **LOGIN) as sink:
+            [said] = await sink.check()
+        assert "certificate of the mail server is not trusted" in said
+    assert office.mails == []
+
+
+async def test_a_check_says_goodbye_without_a_mail() -> None:
+    async with scripted(willing()) as (port, heard), mailing(port) as sink:
+        assert await sink.check() == []
+    assert [command.split(":")[0].split()[0] for command in heard] == ["EHLO", "MAIL", "RCPT", "RSET", "QUIT"]
+
+
 async def test_a_server_without_a_login_that_we_know_says_so() -> None:
     async with scripted(willing()) as (port, _), mailing(port, **LOGIN) as sink:
         error = await failure(sink)
