@@ -123,6 +123,18 @@ def test_it_speaks_chinese_in_the_readers_zone() -> None:
     assert "16:00" in said
 
 
+def test_stages_have_their_names_in_the_bars_the_failures_and_the_legend() -> None:
+    story = failed_and_retried()
+    named = {0: "Data migration", 12: "Node information update"}
+    for place, event in enumerate(story.events):
+        if event.stage is not None:
+            story.events[place] = replace(event, stage=replace(event.stage, name=named.get(event.stage.order, "Node creation")))
+    svg = drawn(laid_out(story), Words("zh"))
+    said = " ".join(texts(svg) + texts(svg, "title"))
+    assert "数据迁移" in said
+    assert not [name for name in (*named.values(), "Node creation") if name in said]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(min_size=1, max_size=400), st.text(max_size=60))
 def test_a_hostile_name_stays_text(name: str, prose: str) -> None:

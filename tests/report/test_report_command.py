@@ -123,6 +123,10 @@ def test_the_page_speaks_chinese(dossier: Dossier) -> None:
     shown = "\n".join(said)
     assert [stage.name for stage in STAGES if stage.name in shown] == []
     assert {"服务端错误：HTTP 503"} <= set(said)  # noqa: RUF001 - as Chinese is written
+    for english, chinese in Words("zh").phrases.stages.items():
+        assert english not in made.html, "neither in the tables nor in the picture"
+        assert english not in made.svg
+        assert chinese in made.svg or english not in {event.stage.name for event in dossier.events if event.stage}
 
 
 def test_the_page_needs_nothing_from_anywhere_and_runs_nothing(dossier: Dossier) -> None:
