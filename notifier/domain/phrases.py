@@ -174,11 +174,13 @@ class LetterPhrases:
 
     Attributes:
         watching: Subject of what is told of a cluster; ``sink``: of a ``{sink}``.
+        attached: That the report came along.
         footer: Which ``{sender}`` has sent it and why, and the ``{event}``.
     """
 
     watching: str
     sink: str
+    attached: str
     footer: str
 
 

@@ -173,6 +173,7 @@ ENGLISH = Phrases(
     letter=LetterPhrases(
         watching="monitoring",
         sink="sink {sink}",
+        attached="The report of this task is attached (report.html).",
         footer="Sent by {sender}: this address is in its configuration. Event {event}.",
     ),
     talk=TalkPhrases(

@@ -214,6 +214,7 @@ CHINESE = Phrases(
     letter=LetterPhrases(
         watching="监控状态",
         sink="通知渠道 {sink}",
+        attached="此任务的报告见附件（report.html）。",
         footer="本邮件由 {sender} 发送，收件地址取自其配置。事件编号：{event}",
     ),
     talk=TalkPhrases(

@@ -78,6 +78,7 @@ class Settings(SinkSettings):
         username: With ``password``; without both nothing is logged into.
         from_: Whom mails come from, also where bounces go.
         to: Who gets them; all see each other.
+        hello: What we call ourselves when we call the server; this host's full name, or its address, if not given.
         domain: In Message-IDs; the sender's if not given. Change it, and running threads split.
         subject_prefix: Stands before every subject.
         threads: One thread with one subject a task. False: each mail by itself, and its news in the subject.
@@ -94,6 +95,7 @@ class Settings(SinkSettings):
     to: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])] = Field(
         min_length=1, max_length=100
     )
+    hello: str | None = None
     domain: str | None = None
     subject_prefix: str = Field("[css]", max_length=40)
     threads: bool = True
@@ -105,7 +107,7 @@ class Settings(SinkSettings):
             raise ValueError("must be a host name or an IP address, without scheme or port")
         return host
 
-    @field_validator("domain")
+    @field_validator("hello", "domain")
     @classmethod
     def _dotted(cls, domain: str | None) -> str | None:
         if domain is not None and not _DOMAIN.fullmatch(domain):
@@ -178,7 +180,8 @@ class Sink:
             context = ssl.create_default_context(cafile=settings.ca_file)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
         port = settings.port or PORTS[settings.tls]
-        self._server = Server(settings.host, port, context, settings.tls == "tls", self._login, self._seconds)
+        at_once = settings.tls == "tls"
+        self._server = Server(settings.host, port, context, at_once, self._login, self._seconds, settings.hello)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -17,6 +17,7 @@ from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
+from notifier.domain.links import task_page
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import FAILURES, TERMINAL, Event, Severity, Status
 from notifier.domain.plain_text import one_line
@@ -186,7 +187,8 @@ def _filled(template: str, message: Message, sender: Sender) -> str:
         picture=cid(_digest(message.id)) if message.report and message.report.png else None,
         picture_words=_safe(message.report.title) if message.report else "",
         facts=[(_safe(label), _safe(value)) for label, value in message.facts],
-        page=sender.page,
+        page=None if sender.page is None else task_page(sender.page, event, message.mark),
+        attached=phrases.letter.attached if message.report else "",
         footer=_safe(
             phrases.letter.footer.format(sender="notifier" + phrases.around.aside.format(text=sender.name), event=event.id)
         ),

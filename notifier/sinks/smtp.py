@@ -38,6 +38,7 @@ _UNKNOWN_WAY = 504
 _OUR_LOGIN = frozenset({530, 534, 535, 538})
 """Wants a login, or another kind of it (RFC 4954, 6)."""
 
+_NOWHERE = "[127.0.0.1]"
 _HOST_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
@@ -63,6 +64,7 @@ class Server:
         at_once: TLS from the first byte, instead of by STARTTLS.
         login: User and password.
         seconds: For the whole conversation, whatever drips in between.
+        hello: What we call ourselves; None: this host's full name, or its address where it has none.
     """
 
     host: str
@@ -71,6 +73,7 @@ class Server:
     at_once: bool
     login: tuple[str, str] | None = field(repr=False)
     seconds: float
+    hello: str | None = None
 
 
 @dataclass(slots=True)
@@ -134,7 +137,7 @@ class _Call:
             use_tls=server.at_once,
             start_tls=False,
             tls_context=server.tls,
-            local_hostname=_own_name(),
+            local_hostname=server.hello or _NOWHERE,
             timeout=None,  # It would be for each single read: a server that drips could hold us for ever.
         )
 
@@ -155,6 +158,8 @@ class _Call:
         """Come so far that only the content is missing; the score, and those whom the server would take it for."""
         client, server = self._client, self._server
         await client.connect()
+        if server.hello is None:
+            client.local_hostname = own_name(client.get_transport_info("sockname"))
         if server.tls and not server.at_once:
             self.step = Step.TLS
             await client.starttls(server_hostname=server.host)
@@ -278,7 +283,14 @@ def _said(reply: SMTPResponseException, mask: Mask) -> str:
     return f"{reply.code} {mask(reply.message, QUOTED)}".rstrip()
 
 
-def _own_name() -> str:
-    """What we call ourselves in ``EHLO``: the host's full name, else a literal (RFC 5321, 4.1.4). Asks no DNS."""
+def own_name(address: object) -> str:
+    """What we call ourselves in ``EHLO``: the host's full name, else the address we call from (RFC 5321, 4.1.4). Asks no DNS."""
     name = socket.gethostname()
-    return name if _HOST_NAME.fullmatch(name) else "[127.0.0.1]"
+    if _HOST_NAME.fullmatch(name):
+        return name
+    match address:
+        case (str(host), _):
+            return f"[{host}]"
+        case (str(host), *_):
+            return f"[IPv6:{host.partition('%')[0]}]"
+    return _NOWHERE

@@ -326,6 +326,28 @@ def test_a_report_stands_in_the_mail_and_is_attached() -> None:
     assert (page.get_filename(), page.get_content().strip()) == ("report.html", REPORT.html)
 
 
+def test_both_parts_say_that_a_report_is_attached() -> None:
+    for part in parts(replace(FAILED, report=REPORT)):
+        assert "The report of this task is attached (report.html)." in part
+    for part in parts(FAILED):
+        assert "attached" not in part
+
+
+def test_the_link_leads_to_the_task_where_there_is_one() -> None:
+    assert FAILED.event.task is not None
+    task = f"https://status.example.com/tasks/{FAILED.event.cluster.id}/UPGRADING/{FAILED.event.task.id}"
+    odd = replace(FAILED, event=replace(FAILED.event, task=replace(FAILED.event.task, id='a/b?"<c>')))
+    for message, link in [
+        (FAILED, task),
+        (sample(Kind.CLUSTER_UNREACHABLE, mark=None), "https://status.example.com"),
+        (sample(Kind.TASK_FAILED, mark="TEST"), "https://status.example.com"),
+        (odd, f"https://status.example.com/tasks/{FAILED.event.cluster.id}/UPGRADING/a%2Fb%3F%22%3Cc%3E"),
+    ]:
+        text, html = parts(message)
+        assert f"Status page: {link}\n" in text.replace("\r\n", "\n")
+        assert f'<a href="{link}"' in html
+
+
 def test_a_report_without_a_picture_is_attached_alone() -> None:
     sent = mail(replace(FAILED, report=replace(REPORT, png=None)))
     html = sent.get_body(("html",))

@@ -18,6 +18,7 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.sinks.conformance import HOSTILE, hostile
 from notifier.sinks.email import Sink
+from notifier.sinks.smtp import own_name
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
 
@@ -200,6 +201,36 @@ async def test_a_check_says_goodbye_without_a_mail() -> None:
     assert [command.split(":")[0].split()[0] for command in heard] == ["EHLO", "MAIL", "RCPT", "RSET", "QUIT"]
 
 
+@pytest.mark.parametrize(
+    ("host", "given", "said"),
+    [
+        ("build-7", None, "[127.0.0.1]"),
+        ("build-7.example.com", None, "build-7.example.com"),
+        ("build-7", "notifier.example.com", "notifier.example.com"),
+    ],
+)
+async def test_it_says_hello_by_its_name_or_its_address(
+    monkeypatch: pytest.MonkeyPatch, host: str, given: str | None, said: str
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    async with scripted(willing()) as (port, heard), mailing(port, hello=given) as sink:
+        await sink.send(NEWS, None)
+    assert heard[0] == f"EHLO {said}"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (("192.0.2.7", 40000), "[192.0.2.7]"),
+        (("fe80::1%eth0", 40000, 0, 2), "[IPv6:fe80::1]"),
+        (None, "[127.0.0.1]"),
+    ],
+)
+def test_an_address_is_written_as_the_standard_wants_it(monkeypatch: pytest.MonkeyPatch, address: object, said: str) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "build-7")
+    assert own_name(address) == said
+
+
 async def test_a_server_without_a_login_that_we_know_says_so() -> None:
     async with scripted(willing()) as (port, _), mailing(port, **LOGIN) as sink:
         error = await failure(sink)
@@ -308,6 +339,7 @@ def test_settings_take_no_line_break(field: str, text: str) -> None:
         ({"host": "smtp://mail"}, "without scheme or port"),
         ({"port": 70_000}, "less than or equal to 65535"),
         ({"domain": "exa mple"}, "must be a domain"),
+        ({"hello": "me\r\nMAIL FROM:<x@evil.example>"}, "must be a domain"),
         ({"username": "css"}, "given together"),
         ({"password": PASSWORD}, "given together"),
         ({"host": "mail.example.com"}, "say accept_risk: true"),
