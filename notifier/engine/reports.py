@@ -52,7 +52,7 @@ def _drawn(gathered: Gathered, words: Words, event: Event) -> Report | None:
     A repeat, and the copy of somebody who was put off, must bring the very same report. Who is told of it is only being found
     out, and is nobody else's business.
     """
-    made = report(gathered.dossier(event), words, event.observed_at, told=False)
+    made = report(gathered.dossier(event), words, event.observed_at, brought=True)
     if made is None:
         return None
     try:

@@ -16,7 +16,7 @@ from notifier.domain.review import forecasts, slowest
 from notifier.domain.timeline import Span, Timeline, timeline
 from notifier.domain.words import Words
 from notifier.report.pen import stylesheet
-from notifier.report.picture import headline, picture
+from notifier.report.picture import NARROW, WIDTH, headline, picture
 from notifier.report.report_words import LANGUAGES, ReportWords
 
 Lines = list[tuple[str, ...]]
@@ -29,14 +29,14 @@ _templates = Environment(
 )
 
 
-def report(dossier: Dossier, words: Words, now: datetime, *, told: bool = True) -> Report | None:
+def report(dossier: Dossier, words: Words, now: datetime, *, brought: bool = False) -> Report | None:
     """Make the report of a task.
 
     Args:
         dossier: All that is kept of it.
         words: In which language and zone.
         now: UTC.
-        told: Whether it says who was told what.
+        brought: Whether a message brings it along: its picture is narrow, and who was told is only being found out.
 
     Returns:
         None where nothing is kept of it. There is no PNG in it yet.
@@ -46,7 +46,7 @@ def report(dossier: Dossier, words: Words, now: datetime, *, told: bool = True) 
         return None
     say = LANGUAGES[words.language]
     page = _Page(dossier, line, words, say)
-    svg = picture(line, words)
+    svg = picture(line, words, width=NARROW if brought else WIDTH)
     title = headline(line, words)
     html = _templates.get_template("report.html").render(
         say=say,
@@ -58,9 +58,9 @@ def report(dossier: Dossier, words: Words, now: datetime, *, told: bool = True) 
         troubles=list(page.troubles()),
         slow=page.slow(),
         forecasts=page.forecasts(),
-        tells=told,
-        audiences=page.audiences() if told else [],
-        told=page.told() if told else [],
+        tells=not brought,
+        audiences=[] if brought else page.audiences(),
+        told=[] if brought else page.told(),
         told_count=len(dossier.told),
         silences=page.silences(),
         made=say.made.format(version=__version__, moment=words.moment(now)),

@@ -1,6 +1,8 @@
 """The timeline of a task as one self-contained SVG: nodes below each other, time from left to right.
 
 Nothing is said by colour alone: what failed is hatched and crossed, what nobody saw is dashed, what runs ends in an arrow.
+
+Long, because all of it shares one set of measures.
 """
 
 from collections import Counter
@@ -20,9 +22,13 @@ from notifier.report.pen import canvas, cross, draw, fitted, sign, stylesheet, w
 from notifier.report.picture_words import LANGUAGES, PictureWords
 
 WIDTH = 1200.0
+NARROW = 680.0
+"""For a mail, which is 590 pixels wide: writing is smaller there by an eighth, and not by half."""
+
 MARGIN = 24.0
-NAMES, LEFT, RIGHT = 46.0, 236.0, 1092.0
-"""Where names begin, and the chart from and to; lengths stand right of it."""
+NAMES = 46.0
+LENGTHS = 108.0
+"""Where names begin, and how much room lengths have at the right; the chart lies between."""
 
 MOST_FAILURES = 4
 TOP = 112.0
@@ -38,7 +44,7 @@ SLIMMEST = 1.6
 """The least width of a bar, so that seconds in a day are seen."""
 
 
-def picture(timeline: Timeline, words: Words, *, alone: bool = True) -> str:
+def picture(timeline: Timeline, words: Words, *, alone: bool = True, width: float = WIDTH) -> str:
     """Draw a timeline.
 
     Args:
@@ -46,11 +52,12 @@ def picture(timeline: Timeline, words: Words, *, alone: bool = True) -> str:
         words: In which language and zone.
         alone: True for a file: it has a ground, and colours for dark surroundings. False for a part of a page, which brings its
             own ground and links `pen.stylesheet`.
+        width: At its own size.
 
     Returns:
-        SVG, well-formed whatever the names are, `WIDTH` wide at its own size.
+        SVG, well-formed whatever the names are.
     """
-    return written(_Picture(timeline, words, LANGUAGES[words.language]).drawn(alone=alone))
+    return written(_Picture(timeline, words, LANGUAGES[words.language], width).drawn(alone=alone))
 
 
 def headline(line: Timeline, words: Words) -> str:
@@ -68,13 +75,15 @@ class _Picture:
     line: Timeline
     words: Words
     say: PictureWords
+    width: float
     used: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         line = self.line
         edge = max(line.until, line.eta.latest) if line.eta else line.until
         self.title = headline(line, self.words)
-        self.axis = Axis(line.began, edge, LEFT, RIGHT)
+        self.left, self.right = (236.0 if self.width > NARROW else 190.0), self.width - LENGTHS
+        self.axis = Axis(line.began, edge, self.left, self.right)
         self.shown, self.hidden = chosen(line.rows)
         self.height = LANE if len(self.shown) <= FEW else 19.0
         self.notes = sorted([*line.stalls, *line.outages, *filter(None, [line.unwatched])], key=lambda span: span.began)
@@ -84,18 +93,19 @@ class _Picture:
 
     def drawn(self, *, alone: bool) -> Element:
         """The whole of it. The height is known once everything is placed, so it is put in last."""
-        svg = canvas(WIDTH, 0.0)
+        svg = canvas(self.width, 0.0)
         draw(svg, "title", text=self.title)
         draw(svg, "desc", text=self._subtitle())
         if alone:
             draw(svg, "style", text=stylesheet())
         self._pattern(svg)
-        ground = draw(svg, "rect", "paper", width=WIDTH) if alone else None
-        draw(svg, "text", "title", fitted(self.title, 18, WIDTH - 2 * MARGIN), x=MARGIN, y=36.0)
-        draw(svg, "text", "quiet", fitted(self._subtitle(), 12, WIDTH - 2 * MARGIN), x=MARGIN, y=57.0)
+        ground = draw(svg, "rect", "paper", width=self.width) if alone else None
+        draw(svg, "text", "title", fitted(self.title, 18, self.width - 2 * MARGIN), x=MARGIN, y=36.0)
+        for y, text in self._below():
+            draw(svg, "text", "quiet", fitted(text, 12, self.width - 2 * MARGIN), x=MARGIN, y=y)
         for place in range(1, len(self.shown), 2):
             y = self.rows_top + place * self.height
-            draw(svg, "rect", "band", x=MARGIN, y=y, width=WIDTH - 2 * MARGIN, height=self.height)
+            draw(svg, "rect", "band", x=MARGIN, y=y, width=self.width - 2 * MARGIN, height=self.height)
         self._ticks(svg)
         self._spans(svg)
         self._attempts(svg)
@@ -104,10 +114,18 @@ class _Picture:
         self._moments(svg)
         bottom = self._foot(svg, self.rows_end)
         svg.set("height", f"{bottom:g}")
-        svg.set("viewBox", f"0 0 {WIDTH:g} {bottom:g}")
+        svg.set("viewBox", f"0 0 {self.width:g} {bottom:g}")
         if ground is not None:
             ground.set("height", f"{bottom:g}")
         return svg
+
+    def _below(self) -> list[tuple[float, str]]:
+        """What stands below the title: in one line, or its times in a second."""
+        whole = self._subtitle()
+        if wide(whole, 12) <= self.width - 2 * MARGIN:
+            return [(57.0, whole)]
+        first, _, times = whole.rpartition(" · ")
+        return [(54.0, first), (70.0, times)]
 
     def _subtitle(self) -> str:
         line, task = self.line, self.line.task
@@ -153,7 +171,7 @@ class _Picture:
                 text=self.words.pair(self.say.eta, f"{self.words.moment(eta.earliest)} → {self.words.moment(eta.latest)}"),
             )
             self.used.add("eta")
-        edges = [*(self.axis.x(span.began) for span in self.notes[1:]), RIGHT]
+        edges = [*(self.axis.x(span.began) for span in self.notes[1:]), self.right]
         for span, edge in zip(self.notes, edges, strict=False):
             self._note(svg, span, y, edge)
 
@@ -194,7 +212,7 @@ class _Picture:
 
     def _row(self, svg: Element, row: Row, y: float) -> None:
         middle = y + self.height / 2
-        draw(svg, "text", "text", fitted(row.node, 12, LEFT - NAMES - 14), x=NAMES, y=middle + 4)
+        draw(svg, "text", "text", fitted(row.node, 12, self.left - NAMES - 14), x=NAMES, y=middle + 4)
         sign(svg, row.outcome, MARGIN + 11, middle)
         over_before = self.line.unwatched is not None and row.ended == self.line.unwatched.ended
         if not over_before:  # How long that took nobody knows.
@@ -265,7 +283,7 @@ class _Picture:
 
     def _length(self, svg: Element, began: datetime, ended: datetime | None, y: float) -> None:
         text = self.words.span((ended or self.line.until) - began)
-        draw(svg, "text", "quiet", text, x=WIDTH - MARGIN, y=y, text_anchor="end")
+        draw(svg, "text", "quiet", text, x=self.width - MARGIN, y=y, text_anchor="end")
 
     def _moments(self, svg: Element) -> None:
         for attempt in self.line.attempts[1:]:
@@ -293,11 +311,17 @@ class _Picture:
             stage = self.words.numbered(failure.stage.order, failure.stage.name) if failure.stage else None
             said = [self.words.moment(failure.at), failure.node, stage, failure.message]
             cross(svg, MARGIN + 11, y - 4)
-            text = fitted(" · ".join(filter(None, said)), 12, WIDTH - MARGIN - NAMES)
-            draw(svg, "text", "text", text, x=NAMES, y=y)
-            y += 20
+            for text in self._folded([part for part in said if part]):
+                draw(svg, "text", "text", fitted(text, 12, self.width - MARGIN - NAMES), x=NAMES, y=y)
+                y += 17
+            y += 3
         y = self._stages(svg, y + 4)
         return self._legend(svg, y + 8)
+
+    def _folded(self, parts: Sequence[str]) -> list[str]:
+        """What belongs together, in one line, or the last of it, which may be long, in a second."""
+        whole = " · ".join(parts)
+        return [whole] if wide(whole, 12) <= self.width - MARGIN - NAMES else [" · ".join(parts[:-1]), parts[-1]]
 
     def _stages(self, svg: Element, y: float) -> float:
         """What the numbers in the bars mean."""
@@ -306,7 +330,7 @@ class _Picture:
         for order, name in sorted(names.items()):
             each = f"{order} {fitted(self.words.stage(name), 10.5, 260)}"
             joined = f"{lines[-1]} · {each}" if lines else self.words.pair(self.say.stages, each)
-            if lines and wide(joined, 10.5) > WIDTH - NAMES - MARGIN:
+            if lines and wide(joined, 10.5) > self.width - NAMES - MARGIN:
                 lines.append(each)
             else:
                 lines[-1:] = [joined]
@@ -322,6 +346,8 @@ class _Picture:
         for ink, text in entries:
             if ink not in self.used:
                 continue
+            if x > NAMES and x + 29 + wide(text, 10.5) > self.width - MARGIN:
+                x, y = NAMES, y + 18
             if ink == "retry":
                 draw(svg, "path", ink, d=f"M{x + 11:g} {y - 10:g}v14")
             else:

@@ -19,6 +19,7 @@ from notifier.engine import reports
 from notifier.engine.dispatcher import Outlet
 from notifier.engine.reports import Draw, Reports
 from notifier.engine.sending import OutletSettings
+from notifier.report.picture import NARROW, WIDTH
 from notifier.report.png import NoPictureError
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
@@ -68,6 +69,8 @@ async def test_the_end_of_a_task_has_its_report_and_nothing_else_has(store: Stor
     assert "出现的问题" in failed.report.html
     assert "no quota" in failed.report.html
     assert failed.report.svg.startswith("<svg")
+    assert f'viewBox="0 0 {NARROW:g} ' in failed.report.svg, "it is read in a mail"
+    assert f'viewBox="0 0 {WIDTH:g} ' in failed.report.html
 
 
 @pytest.mark.usefixtures("chinese_font")

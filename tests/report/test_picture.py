@@ -19,7 +19,7 @@ from notifier.domain.words import Words
 from notifier.report.axis import Axis
 from notifier.report.choice import MOST_ROWS, chosen
 from notifier.report.pen import INKS, fitted, stylesheet, wide
-from notifier.report.picture import picture
+from notifier.report.picture import NARROW, WIDTH, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -150,23 +150,44 @@ def test_a_hostile_name_stays_text(name: str, prose: str) -> None:
     }
 
 
+@pytest.mark.parametrize("width", [WIDTH, NARROW])
 @pytest.mark.parametrize(("nodes", "stages"), [(1, 1), (1, 40), (24, 13), (30, 40), (300, 9)])
-def test_from_one_node_to_hundreds_it_stays_small_and_on_the_page(nodes: int, stages: int) -> None:
-    text = picture(many(nodes, stages), Words())
+def test_from_one_node_to_hundreds_it_stays_small_and_on_the_page(nodes: int, stages: int, width: float) -> None:
+    text = picture(many(nodes, stages), Words(), width=width)
     assert len(text) < 200_000
     svg = read(text)
     height = float(svg.get("height", 0))
     assert height < 1800
-    assert svg.get("viewBox") == f"0 0 1200 {height:g}"
+    assert svg.get("viewBox") == f"0 0 {width:g} {height:g}"
     for box in svg.iter(SVG + "rect"):
-        x, y, width, tall = (float(box.get(name, 0)) for name in ("x", "y", "width", "height"))
+        x, y, broad, tall = (float(box.get(name, 0)) for name in ("x", "y", "width", "height"))
         assert x >= 0 <= y
-        assert x + width <= 1200
+        assert x + broad <= width
         assert y + tall <= height
     assert max(float(text.get("y", 0)) for text in svg.iter(SVG + "text")) < height
-    rows = [text for text in texts(svg) if text.startswith("css-prod")]
+    rows = [text for text in texts(svg) if text.startswith("css-") and text.endswith("-1")]
     assert len(rows) == min(nodes, MOST_ROWS)
     assert any(text.startswith(f"and {nodes - MOST_ROWS} more nodes: ") for text in texts(svg)) == (nodes > MOST_ROWS)
+
+
+@pytest.mark.parametrize("words", [Words("en"), Words("zh")], ids=["en", "zh"])
+def test_in_a_mail_nothing_is_written_over_the_edge_or_cut_that_matters(words: Words) -> None:
+    """It is shown 590 pixels wide: twice as wide as that, and nobody could read the legend."""
+    story, message = failed_and_retried(), "NodeReplaceTask-fail: the node did not join the cluster within an hour"
+    for place, event in enumerate(story.events):
+        if event.task is not None and event.task.fail_message:
+            story.events[place] = replace(event, task=replace(event.task, fail_message=message))
+    svg = drawn(laid_out(story), words, width=NARROW)
+    sizes = {"title": 18.0, "text": 12.0, "quiet": 12.0}
+    for text in svg.iter(SVG + "text"):
+        if text.get("text-anchor") is None:
+            size = sizes.get(text.get("class", "").removeprefix("tl-"), 10.5)
+            assert float(text.get("x", 0)) + wide(text.text or "", size) <= NARROW, text.text
+    said = texts(svg)
+    assert any(text.endswith("node-b · 4 stage 4") for text in said), "what failed"
+    assert any(text.startswith("NodeReplaceTask-fail: the node") for text in said)
+    assert any(text.startswith("2026-03-01 08:00:00 UTC → ") for text in said)
+    assert 10.5 * 590 / NARROW > 9
 
 
 def test_slim_stages_are_drawn_as_one_that_says_how_far_it_goes() -> None:

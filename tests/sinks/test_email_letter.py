@@ -322,6 +322,7 @@ def test_a_report_stands_in_the_mail_and_is_attached() -> None:
     assert picture.get_content() == REPORT.png
     assert picture["Content-ID"] is not None
     assert f'src="cid:{picture["Content-ID"].strip("<>")}"' in html.get_content()
+    assert 'width="590"' in html.get_content(), "Outlook knows no percent, and shows every pixel that there is"
     (page,) = sent.iter_attachments()
     assert (page.get_filename(), page.get_content().strip()) == ("report.html", REPORT.html)
 
