@@ -2,10 +2,13 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mail_pictures import DOCS, LANGUAGES, SIZE, browser, html, picture
+from mail_pictures import DOCS, LANGUAGES, SIZE, browser, end, html, picture
+
+from notifier.domain.words import Words
 
 
 def pixels(png: bytes) -> tuple[tuple[int, int], bytes]:
@@ -20,13 +23,17 @@ def pixels(png: bytes) -> tuple[tuple[int, int], bytes]:
     return (width, height), zlib.decompress(data)
 
 
+@pytest.mark.usefixtures("chinese_font")
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_browser_shows_the_mail(language: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shown", [html, end])
+def test_a_browser_shows_the_mail(language: str, shown: Callable[[Words], str], tmp_path: Path) -> None:
     chromium = browser()
     if chromium is None:
         pytest.skip("NO CHROMIUM: what a mail looks like is NOT tested")
     made = tmp_path / "mail.png"
-    picture(chromium, html(LANGUAGES[language]), made)
+    page = shown(LANGUAGES[language])
+    assert ("data:image/png" in page) == (shown is end)
+    picture(chromium, page, made)
     size, rows = pixels(made.read_bytes())
     assert size == SIZE
     step = len(rows) // SIZE[1]
@@ -34,7 +41,8 @@ def test_a_browser_shows_the_mail(language: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_documentation_shows_it(language: str) -> None:
-    size, _ = pixels((DOCS / f"email-{language}.png").read_bytes())
+@pytest.mark.parametrize("name", ["email", "email-end"])
+def test_the_documentation_shows_it(name: str, language: str) -> None:
+    size, _ = pixels((DOCS / f"{name}-{language}.png").read_bytes())
     assert size == SIZE
-    assert f"email-{language}.png" in (DOCS / "email.md").read_text(encoding="utf-8")
+    assert f"{name}-{language}.png" in (DOCS / "email.md").read_text(encoding="utf-8")
