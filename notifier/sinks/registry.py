@@ -27,7 +27,7 @@ BUILT_IN = "built in"
 _NO_SINKS = frozenset(
     {
         *("contract", "registry", "conformance", "posting", "pace", "desk", "alertmanager_receipt", "alertmanager_silences"),
-        *("email_letter", "email_report", "pagerduty_receipt", "smtp"),
+        *("email_headers", "email_letter", "email_progress", "email_report", "pagerduty_receipt", "smtp"),
         *("slack_blocks", "slack_board", "slack_calls", "slack_card", "slack_channel", "slack_files"),
         *("slack_modal", "slack_scopes", "slack_socket", "slack_talk"),
     }
