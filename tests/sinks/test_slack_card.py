@@ -149,6 +149,19 @@ def test_buttons_are_there_only_if_somebody_listens() -> None:
     assert listening.root(news(Kind.TASK_FAILED))[-1]["elements"][0]["value"] == news(Kind.TASK_FAILED).event.id
 
 
+def test_a_card_about_a_sink_leads_to_no_cluster() -> None:
+    message = news(Kind.SINK_FAILING)
+    blocks = Card(Words(), "https://status.example.com").root(message)
+    assert [each["url"] for each in blocks[-1]["elements"]] == ["https://status.example.com"]
+    assert blocks[-2]["elements"][0]["text"].startswith("data as of ")
+    assert problems(Card(Words()).root(message)) == []
+    assert "actions" not in {block["type"] for block in Card(Words()).root(message)}, "Slack refuses a row without buttons"
+
+
+def test_a_message_that_is_no_news_says_so_in_a_sentence() -> None:
+    assert "This is a drill; nothing has happened." in said(Card(Words()).root(news(Kind.TASK_FAILED, mark="DRILL")))
+
+
 def test_it_speaks_chinese_and_says_what_was_merged_skipped_late_and_a_reminder() -> None:
     message = news(
         Kind.TASK_FAILED,
