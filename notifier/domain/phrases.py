@@ -191,7 +191,7 @@ class TalkPhrases:
     Attributes:
         acknowledge: A button; likewise ``mute`` and ``explain``, which is also the title of the window it opens.
         acknowledged: ``{who}`` has, so that no reminders come until ``{until}``.
-        muted: ``{who}`` has, ``{until}`` and ``{why}``.
+        muted: ``{who}`` has, until ``{until}``, and ``{why}``.
         mute_holds: Answers a mute that holds ``{until}``.
         mute_length: How a mute's length is written.
         unknown: An event that is not kept any more.
