@@ -119,7 +119,7 @@ def slack(message: Message) -> list[str]:
 
 def apprise(message: Message) -> list[str]:
     bridge = pytest.importorskip("notifier.sinks.apprise")
-    return [CHINESE.marked(message), bridge.text_of(message, CHINESE)]
+    return [CHINESE.marked(message), bridge.text_of(message, CHINESE, 20_000)]
 
 
 SINKS: dict[str, Callable[[Message], list[str]]] = {
