@@ -179,7 +179,7 @@ async def test_a_fault_in_the_transaction_of_a_poll_is_remembered_until_one_ends
 ) -> None:
     bench = Bench(store, only(Action.UPGRADING, running()))
 
-    def faulty(*_facts: object) -> None:
+    def faulty(*_facts: object, **_more: object) -> None:
         raise KeyError("canary")
 
     monkeypatch.setattr(Audience, "plan", faulty)
