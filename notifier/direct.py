@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 
@@ -13,7 +13,7 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.engine.attempt import attempt, raised
 from notifier.outbound import open_session
-from notifier.outlets import alone
+from notifier.outlets import alone, hidden
 from notifier.sinks.contract import Sink
 
 TRIES = 3
@@ -40,6 +40,7 @@ class Line:
         """Why nothing more is tried: the sink refuses everything, or could not be opened."""
         self._entry = entry
         self._sink = sink
+        self._hide = hidden(entry)
         self._last: dict[str, Receipt] = {}
 
     async def tell(self, message: Message) -> Told:
@@ -48,19 +49,23 @@ class Line:
         if self.closed is not None or isinstance(self._sink, DeliveryError):
             return Told(0.0, 0, self.closed)
         tries = 1
-        thread = message.event.thread
-        while isinstance(found := await attempt(self._sink, message, self._last.get(thread), self._entry.timeout), DeliveryError):
+        while isinstance(found := await self._attempt(self._sink, message), DeliveryError):
             if found.outcome is not Outcome.RETRY or tries == TRIES:
                 break
             tries += 1
+            message = replace(message, progress=found.receipt or message.progress)
             await asyncio.sleep(min(found.retry_after or self._entry.policy.first_retry, LONGEST_WAIT))
         after = time.monotonic() - began
         if isinstance(found, Receipt):
-            self._last[thread] = found
+            self._last[message.event.thread] = found
             return Told(after, tries)
         if found.outcome is Outcome.REJECTED and found.scope is Scope.SINK:
             self.closed = found
         return Told(after, tries, found)
+
+    async def _attempt(self, sink: Sink, message: Message) -> Receipt | DeliveryError:
+        last = self._last.get(message.event.thread)
+        return await attempt(sink, message, last, self._entry.timeout, hide=self._hide)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """What is built of a sink of the configuration: the sink itself, and the outlet that serves it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
@@ -27,6 +27,7 @@ from notifier.engine.turns import StoreTurns
 from notifier.sinks import registry
 from notifier.sinks.contract import Listening, Patient, Sink, SinkSettings, Surroundings
 from notifier.sinks.pace import Pace, Paces
+from notifier.sinks.posting import Mask
 from notifier.store.store import Store
 
 LONGEST_PATIENCE = 24 * 3600.0
@@ -61,7 +62,22 @@ def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
         fingerprint=fingerprint(entry.type, entry.settings),
         lease=lease,
         words=entry.words,
+        hide=hidden(entry),
     )
+
+
+def hidden(entry: SinkEntry) -> Mask:
+    """Hides a sink's secrets in what it says of a failure: a stranger's may quote what it was given."""
+    return Mask(_secrets(entry.settings.model_dump()))
+
+
+def _secrets(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, Mapping):
+        yield from (secret for each in value.values() for secret in _secrets(each))
+    elif isinstance(value, (list, tuple)):
+        yield from (secret for each in value for secret in _secrets(each))
 
 
 class Building:

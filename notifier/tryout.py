@@ -20,7 +20,7 @@ from notifier.domain.timeline import ENDS
 from notifier.domain.words import Words
 from notifier.engine.attempt import attempt
 from notifier.outbound import open_session
-from notifier.outlets import page_of
+from notifier.outlets import hidden, page_of
 from notifier.report.page import report
 from notifier.report.png import NoPictureError, png
 
@@ -79,11 +79,12 @@ async def told(trial: Tryout) -> AsyncGenerator[Told, None]:
         if isinstance(sink, DeliveryError):
             trial.troubles.append(sink.detail)
             return
+        hide = hidden(entry)
         for number, message in enumerate(trial.messages):
             if number and entry.rate:
                 await asyncio.sleep(1 / entry.rate)
             began = time.monotonic()
-            found = await attempt(sink, message, None, entry.timeout)
+            found = await attempt(sink, message, None, entry.timeout, hide=hide)
             yield Told(message, found, time.monotonic() - began)
             if isinstance(found, DeliveryError) and why_no_more(found) is not None:
                 return

@@ -54,7 +54,9 @@ async def attempt(
     message: Message,
     last: Receipt | None,
     seconds: float,
+    *,
     crashed: Callable[[BaseException], None] = unheard,
+    hide: Callable[[str, int], str] = one_line,
 ) -> Receipt | DeliveryError:
     """Have the sink send one message within so many seconds; never raises for a fault of the sink.
 
@@ -64,6 +66,7 @@ async def attempt(
         last: The receipt of the lane's previous message.
         seconds: After which the sending is broken off. The sink may need `STUBBORN` more to notice.
         crashed: Is told what the sink raised if that is a fault in its code, which its words may not be shown for.
+        hide: Makes one line of what the sink says of a failure, so long at the most, with the sink's secrets hidden.
 
     Returns:
         A receipt that can be stored, or a failure whose every part is what it should be.
@@ -72,7 +75,7 @@ async def attempt(
         CancelledError: Whoever called was told to stop. The sending is over by then.
     """
     try:
-        return await within(lambda: _sent(sink, message, last), seconds)
+        return await within(lambda: _sent(sink, message, last, hide), seconds)
     except TimeoutError:
         return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.TIMEOUT, f"no answer within {round(seconds, 2):g} s")
     except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
@@ -135,8 +138,8 @@ def checked(receipt: object) -> Receipt:
     return Receipt(found)
 
 
-def checked_error(error: DeliveryError) -> DeliveryError:
-    """The failure with nothing in it that could not be stored, shown or computed with.
+def checked_error(error: DeliveryError, hide: Callable[[str, int], str] = one_line) -> DeliveryError:
+    """The failure with nothing in it that could not be stored, shown or computed with; ``hide`` as in `attempt`.
 
     Raises:
         Exception: What is wrong, or what looking at it raises.
@@ -144,7 +147,7 @@ def checked_error(error: DeliveryError) -> DeliveryError:
     return DeliveryError(
         _member(Outcome, error.outcome, "outcome"),
         _member(DeliveryReason, error.reason, "reason"),
-        _short(str(error.detail)),
+        _short(hide(str(error.detail), DETAIL)),
         scope=_member(Scope, error.scope, "scope"),
         retry_after=None if error.retry_after is None else _pause(error.retry_after),
         receipt=None if error.receipt is None else checked(error.receipt),
@@ -167,17 +170,16 @@ def _member(kind: type[E], value: str, what: str) -> E:
         raise Unusable(f"the sink raised a DeliveryError whose {what} is none of {kind.__name__}") from None
 
 
-def _short(text: str) -> str:
-    line = one_line(text, DETAIL)
+def _short(line: str) -> str:
     encoded = line.encode()
     return line if len(encoded) <= DETAIL else encoded[: DETAIL - 3].decode(errors="ignore") + "…"
 
 
-async def _sent(sink: Sink, message: Message, last: Receipt | None) -> Receipt | DeliveryError:
+async def _sent(sink: Sink, message: Message, last: Receipt | None, hide: Callable[[str, int], str]) -> Receipt | DeliveryError:
     try:
         return checked(await sink.send(message, last))
     except DeliveryError as error:
-        return checked_error(error)
+        return checked_error(error, hide)
 
 
 async def contained(work: Callable[[], Awaitable[T]]) -> T:

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Message, Receipt
+from notifier.domain.plain_text import one_line
 from notifier.domain.render import render
 from notifier.domain.retry import Policy
 from notifier.domain.words import Words
@@ -36,6 +38,8 @@ class OutletSettings:
     fingerprint: str = ""
     lease: float = LEASE
     words: Words = field(default_factory=Words)
+    hide: Callable[[str, int], str] = one_line
+    """See `attempt`."""
 
 
 class Sender:
@@ -76,7 +80,7 @@ class Sender:
                 # Nothing was sent. We may have been stopped for long, and then somebody else is sending it.
                 return DeliveryError(Outcome.RETRY, DeliveryReason.INTERRUPTED, "too much of the lease was over to send it")
             outcome = Outcome.UNCERTAIN
-            return await attempt(self._sink, message, claim.last, timeout, self._crashed)
+            return await attempt(self._sink, message, claim.last, timeout, crashed=self._crashed, hide=self._settings.hide)
         except asyncio.CancelledError:
             return DeliveryError(outcome, DeliveryReason.INTERRUPTED, "stopped before the answer came")
 

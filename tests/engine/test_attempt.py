@@ -59,7 +59,7 @@ async def test_a_receipt_is_given_back() -> None:
 )
 async def test_what_it_raises_is_told_by_its_name_alone(error: BaseException, name: str) -> None:
     crashes: list[BaseException] = []
-    found = await attempt(Sink(raising(error)), MESSAGE, None, 5.0, crashes.append)
+    found = await attempt(Sink(raising(error)), MESSAGE, None, 5.0, crashed=crashes.append)
     assert isinstance(found, DeliveryError)
     assert (found.outcome, found.reason, found.detail) == (
         Outcome.UNCERTAIN,

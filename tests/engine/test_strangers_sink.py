@@ -28,11 +28,14 @@ from notifier.store.store import Store
 
 MODULE = """\
 import asyncio
+from pydantic import SecretStr
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Receipt
 from notifier.sinks.contract import SinkSettings
 
 class Settings(SinkSettings):
     fault: str = "none"
+    key: SecretStr = SecretStr("canary-key-0123456789")
 
 class Sink:
     def __init__(self, settings, surroundings):
@@ -63,6 +66,8 @@ class Sink:
         return None
 
     async def send(self, message, last):
+        if self.fault == "tells":
+            raise DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "no entry for canary-key-0123456789")
         return Receipt()
 """
 CONFIG = """\
@@ -179,6 +184,23 @@ async def test_a_patience_that_raises_costs_nobody_the_news(folder: Path, capfd:
         await eventually(lambda: told(store, "acme"))
     said = "".join(capfd.readouterr())
     assert "canary" not in said
+
+
+async def test_a_secret_in_what_a_sink_says_of_a_failure_is_shown_nowhere(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with Simulator(STORY, speed=600) as cloud, a_crew(written(folder, cloud.url, "tells")) as crews:
+        store = crews[0].store
+
+        async def said() -> list[str | None]:
+            return [row.detail for row in await store.transact(lambda tx: tx.deliveries(sink="acme")) if row.detail]
+
+        async def failed() -> bool:
+            return bool(await said())
+
+        await eventually(failed)
+        assert set(await said()) == {"no entry for ***"}
+    assert "canary" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("answer", ["10s", float("nan"), float("inf"), -1, 1e300, ValueError("canary"), SystemExit(1)])

@@ -43,6 +43,13 @@ async def test_what_may_work_later_is_tried_again() -> None:
     assert sink.lasts == [None, None, Receipt({"ts": "1"})]
 
 
+async def test_another_try_goes_on_from_where_the_one_before_got_to() -> None:
+    half = Receipt({"ann": "has it"})
+    spoken, sink = line(DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "bob: 450", receipt=half), RETRY, Receipt({}))
+    await spoken.tell(news())
+    assert [message.progress for message in sink.heard] == [None, half, half]
+
+
 async def test_it_is_given_up_after_some_tries() -> None:
     spoken, sink = line(RETRY, RETRY, RETRY, RETRY)
     told = await spoken.tell(news())
