@@ -258,7 +258,9 @@ class Sink:
             except MessageGone:
                 return await self._post_root(message, self._card.words.phrases.around.deleted)
         newest = fields.get("newest", root)
-        if (self._place(message.event) != "root" or message.reminder) and not told:
+        # What is old may be merged into a message that only changes the card, and the next edit would take it away again.
+        speaks = any(self._place(event) != "root" for event in (message.event, *message.earlier))
+        if (speaks or message.reminder) and not told:
             newest = await self._reply(message, root, newest)
         return self._receipt(message, root, newest)
 

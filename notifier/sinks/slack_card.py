@@ -203,7 +203,10 @@ class Card:
             lines.append(f"{SEVERE[message.event.severity]} {escaped(message.summary, NEWS // 2)}")
         if message.earlier:
             lines.append(self.words.pair(self.words.before(message), "").rstrip())
-            lines += [f"• {escaped(self.words.summary(event), 120)}" for event in message.earlier[-LISTED:]]
+            lines += [
+                f"• {self.words.moment(event.time)} {escaped(self.words.summary(event), 120)}"
+                for event in message.earlier[-LISTED:]
+            ]
         # Whether it may be a repeat is looked for here, and said in the note where it could not be.
         lines += self.words.remarks(replace(message, may_repeat=False))
         lines += self.silenced(silences)

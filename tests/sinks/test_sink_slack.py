@@ -76,6 +76,19 @@ async def test_a_story_is_one_message_with_a_thread_and_a_few_words_to_the_chann
     assert all(method in {"chat.postMessage", "chat.update"} for method, _ in workspace.calls)
 
 
+async def test_what_was_merged_after_an_outage_is_in_the_thread_with_its_time_though_the_newest_only_changes_the_card() -> None:
+    old = sample(Kind.NODE_COMPLETED, mark=None).event
+    async with slack() as workspace, bot(workspace) as sink:
+        last = await told(sink, Kind.TASK_STARTED)
+        last = await sink.send(news(Kind.NODE_STARTED, earlier=(sample(Kind.STAGE_STARTED, mark=None).event,)), last)
+        assert workspace.replies(workspace.roots[0]) == [], "stages have no place in the thread, merged or not"
+        last = await sink.send(news(Kind.STAGE_STARTED, earlier=(old,)), last)
+        await told(sink, Kind.STAGE_SUCCEEDED, last=last)
+    (reply,) = workspace.replies(workspace.roots[0])
+    assert not reply.broadcast
+    assert f"• {Words().moment(old.time)} " in " ".join(texts(reply.blocks))
+
+
 async def test_the_card_says_where_the_task_stands() -> None:
     async with slack() as workspace, bot(workspace) as sink:
         await told(sink, Kind.TASK_STARTED, Kind.NODE_COMPLETED)
