@@ -248,3 +248,7 @@ def test_a_window_that_ends_is_told_without_a_forecast_too() -> None:
     assert "expected" not in bare
     assert bare.startswith(told.partition("; it is")[0])
     assert summary(replace(event, task=None)) == "The change window ends."
+
+
+def test_why_nobody_was_told_is_shown_as_it_is_where_it_has_no_shape_we_know() -> None:
+    assert Words("zh").fate("silenced", "no shape we know") == "no shape we know"
