@@ -73,7 +73,12 @@ def takes(work: Callable[[], object]) -> float:
         work()
         return time.process_time() - began
 
-    return min(once() for _ in range(3))
+    watching = sys.gettrace()
+    sys.settrace(None)  # Whoever measures coverage makes it many times slower.
+    try:
+        return min(once() for _ in range(3))
+    finally:
+        sys.settrace(watching)
 
 
 def refusal(text: str) -> str:
