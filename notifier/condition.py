@@ -6,7 +6,7 @@ from itertools import islice
 from time import monotonic
 
 from notifier.engine.discovery import Survey
-from notifier.engine.dispatcher import Outlet
+from notifier.engine.outlet import Outlet
 from notifier.engine.pulse import Vitals
 from notifier.engine.watch import Watch
 from notifier.metrics import Fleet, Single

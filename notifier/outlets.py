@@ -17,10 +17,10 @@ from notifier.domain.model import Event
 from notifier.domain.plan import Audience
 from notifier.engine.attempt import Unusable, raised
 from notifier.engine.desk import StoreDesk
-from notifier.engine.dispatcher import Outlet
 from notifier.engine.door import Door
 from notifier.engine.fallback import Fallback
 from notifier.engine.listeners import Listeners
+from notifier.engine.outlet import Outlet
 from notifier.engine.reports import Reports
 from notifier.engine.sending import LEASE, LONGEST_SEND, OutletSettings
 from notifier.engine.turns import StoreTurns

@@ -18,7 +18,8 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Action, Cluster, Event, Snapshot, Task
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route
-from notifier.engine.dispatcher import Dispatcher, Outlet
+from notifier.engine.dispatcher import Dispatcher
+from notifier.engine.outlet import Outlet
 from notifier.engine.sending import OutletSettings
 from notifier.sinks.contract import SinkSettings, Surroundings
 from notifier.store.rows import State

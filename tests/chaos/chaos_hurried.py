@@ -10,13 +10,13 @@ import sys
 
 from notifier.cli import main
 from notifier.domain import retry
-from notifier.engine import dispatcher
+from notifier.engine import outlet
 from notifier.sinks import slack_channel
 
 if __name__ == "__main__":
     factor = float(sys.argv.pop(1))
     retry.PROBE_EVERY /= factor
-    dispatcher.SWEEP /= factor
+    outlet.SWEEP /= factor
     slack_channel.POST_GAP /= factor
     if sys.argv[1].endswith(".py"):
         del sys.argv[0]

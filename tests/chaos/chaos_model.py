@@ -36,7 +36,7 @@ from notifier.domain.plan import Audience
 from notifier.domain.retry import Policy
 from notifier.domain.routing import Matcher, Route
 from notifier.engine.budget import Budget
-from notifier.engine.dispatcher import Outlet
+from notifier.engine.outlet import Outlet
 from notifier.engine.poller import Cadence, Poller
 from notifier.engine.sending import OutletSettings
 from notifier.engine.watch import Watch

@@ -30,12 +30,12 @@ MUTANTS = (
         "M1 marked as told, then sent",
         (
             (
-                "engine/dispatcher.py",
+                "engine/outlet.py",
                 "                await self._settle(claim, outcome, claimed_at + self.settings.lease)\n",
                 "",
             ),
             (
-                "engine/dispatcher.py",
+                "engine/outlet.py",
                 "                outcome = await self._sender.send(claim, claimed_at)\n",
                 """\
                 await self._settle(claim, Receipt(), claimed_at + self.settings.lease)
@@ -136,7 +136,7 @@ MUTANTS = (
         "M14 fifty at a time are noted as told",
         (
             (
-                "engine/dispatcher.py",
+                "engine/outlet.py",
                 "                await self._settle(claim, outcome, claimed_at + self.settings.lease)\n",
                 """\
                 self._late = [*getattr(self, "_late", []), (claim, outcome, claimed_at + self.settings.lease)]

@@ -24,7 +24,7 @@ from ports import free_port
 from notifier.domain.errors import DeliveryReason
 from notifier.domain.model import Event, Kind
 from notifier.domain.retry import PROBE_EVERY
-from notifier.engine.dispatcher import SWEEP
+from notifier.engine.outlet import SWEEP
 from notifier.sources.faults import Faults
 from notifier.sources.scenarios import fleet
 from notifier.store.rows import DeliveryRow, State

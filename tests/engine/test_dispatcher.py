@@ -14,7 +14,7 @@ from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import BREAK_AFTER, Policy
 from notifier.engine import attempt as trying
-from notifier.engine import dispatcher as engine
+from notifier.engine import outlet as engine
 from notifier.engine import record as recording
 from notifier.engine import sending
 from notifier.engine.sending import LEASE

@@ -14,7 +14,7 @@ from notifier.domain.model import Action, Kind, Severity, Snapshot, Task
 from notifier.domain.plan import Audience
 from notifier.domain.routing import Matcher, Route, SeverityRange
 from notifier.domain.silences import Silence
-from notifier.engine import dispatcher
+from notifier.engine import outlet as engine
 from notifier.engine.keeping import over
 from notifier.sinks.contract import KEEP
 from notifier.store.rows import State
@@ -72,7 +72,7 @@ def incident(message: Message) -> Receipt:
 
 
 async def test_a_failure_after_which_another_task_began_is_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(engine, "KEEP_EVERY", 0.0)
     sink = Incidents(incident, ending=[fails()])
     for tasks in ((), (running(),), (FAILED,)):
         await see(store, *tasks)

@@ -15,9 +15,9 @@ from notifier.domain.plan import Audience
 from notifier.domain.retry import Policy
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.standing import Backlog, Standing
-from notifier.engine import dispatcher
-from notifier.engine.dispatcher import Outlet
+from notifier.engine import outlet as engine
 from notifier.engine.fallback import Fallback
+from notifier.engine.outlet import Outlet
 from notifier.engine.sending import OutletSettings
 from notifier.engine.tidying import Tidying
 from notifier.store.errors import StoreError
@@ -164,7 +164,7 @@ async def test_a_sink_that_asks_for_long_patience_is_told_of_when_it_has_failed_
     store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only when it is tried again."""
-    monkeypatch.setattr(dispatcher, "SWEEP", 0.1)
+    monkeypatch.setattr(engine, "SWEEP", 0.1)
     mail, asks = Sink(), fails(reason=DeliveryReason.THROTTLED, retry_after=3000.0, scope=scope)
     team = watched(store, Sink(lambda _: asks), "team", after=0.3)
     await store.transact(tell("search"))

@@ -9,7 +9,7 @@ import pytest
 from engine_scripts import Sink, eventually, fails, outlet, serving, settled, tell
 
 from notifier.domain.message import Message, Receipt
-from notifier.engine import dispatcher
+from notifier.engine import outlet as engine
 from notifier.sinks.contract import KEEP
 from notifier.store.rows import Held
 from notifier.store.store import Store
@@ -45,7 +45,7 @@ def lasting(message: Message) -> Receipt:
 async def test_what_lasts_is_said_again_with_its_newest_receipt_until_it_has_ended(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(engine, "KEEP_EVERY", 0.0)
     sink = Forgetful()
     # What follows waits for it: a lane whose messages go out at once, one after another, is never free when its turn comes.
     sink.script = lambda message: fails() if message.event.sequence == 3 and not sink.kept else lasting(message)
@@ -79,7 +79,7 @@ async def test_a_lane_is_held_while_it_is_said_so_that_no_replica_tells_anything
 async def test_a_receiver_that_does_not_take_it_is_told_again_later_and_its_news_goes_on(
     store: Store, monkeypatch: pytest.MonkeyPatch, raised: BaseException
 ) -> None:
-    monkeypatch.setattr(dispatcher, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(engine, "KEEP_EVERY", 0.0)
     sink = Forgetful(lambda _: Receipt({KEEP: "1"}), keeping=raised)
     await store.transact(tell("search"))
     async with serving(outlet(store, sink)):

@@ -13,8 +13,8 @@ from aiohttp.test_utils import TestServer
 from engine_scripts import Sink, eventually, outlet, serving, tell
 
 from notifier import metrics, telemetry
-from notifier.engine import dispatcher
 from notifier.engine import heartbeat as engine
+from notifier.engine import outlet as loop
 from notifier.engine.heartbeat import Heartbeat
 from notifier.engine.pulse import EVERY, INTERVALS, Pulse, Vitals
 from notifier.outbound import open_session
@@ -118,7 +118,7 @@ async def test_an_outlet_beats_when_it_works_when_it_rests_and_when_its_store_fa
 async def test_a_sink_that_is_left_alone_is_shown_so_over_a_restart_and_until_it_is_tried_again(
     store: SickStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "LOOK", 0.02)
+    monkeypatch.setattr(loop, "LOOK", 0.02)
     telemetry.sinks_begin(["of-old"])
     telemetry.sink_paused("of-old", "noon", "gone", "")
     telemetry.sinks_begin(["team"])

@@ -16,7 +16,7 @@ from notifier.domain.routing import Matcher, Route
 from notifier.domain.silences import Silence
 from notifier.domain.words import Words
 from notifier.engine import reports
-from notifier.engine.dispatcher import Outlet
+from notifier.engine.outlet import Outlet
 from notifier.engine.reports import Draw, Reports
 from notifier.engine.sending import OutletSettings
 from notifier.report.picture import NARROW, WIDTH

@@ -25,7 +25,8 @@ from notifier.domain.render import render
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.samples import sample, samples
 from notifier.domain.words import Language, Words
-from notifier.engine.dispatcher import Dispatcher, Outlet
+from notifier.engine.dispatcher import Dispatcher
+from notifier.engine.outlet import Outlet
 from notifier.engine.sending import OutletSettings
 from notifier.sinks.contract import KEEP, Surroundings
 from notifier.sinks.pagerduty import SEVERITIES, Settings, Sink, dedup_key

@@ -12,7 +12,8 @@ from web_world import NOW, World, a_world, cluster, poll, task
 
 from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import Policy
-from notifier.engine.dispatcher import Dispatcher, Outlet
+from notifier.engine.dispatcher import Dispatcher
+from notifier.engine.outlet import Outlet
 from notifier.engine.sending import OutletSettings
 from notifier.web import changes, connections, operations
 from notifier.web.access import HEADERS
