@@ -38,7 +38,7 @@ from notifier.domain.render import render
 from notifier.domain.samples import sample, samples
 from notifier.outbound import open_session
 from notifier.sinks import registry
-from notifier.sinks.contract import KEEP, Checkable, Lasting, Patient, Sink, SinkSettings, Surroundings
+from notifier.sinks.contract import KEEP, Checkable, Ending, Lasting, Patient, Sink, SinkSettings, Surroundings
 
 PATIENCE = 30.0
 """Seconds after which a sink that neither delivers nor fails has failed the test."""
@@ -270,17 +270,21 @@ class SinkConformance(ABC):
             await _look_around(sink)
 
     async def test_what_it_offers_besides_keeps_its_word(self) -> None:
-        """``patience`` gives seconds or None, ``check`` a list of texts, ``keep`` raises nothing but `DeliveryError`."""
+        """``patience`` gives seconds or None, ``check`` texts; ``keep`` and ``end`` raise nothing but `DeliveryError`."""
         async with self.running() as (sink, receiver):
-            receipts = [await _send(sink, message) for message in (sample(Kind.TASK_FAILED), sample(Kind.TASK_STALLED))]
+            receipts = [await _send(sink, sample(kind, mark=None)) for kind in (Kind.TASK_FAILED, Kind.TASK_STALLED)]
+            strange = Receipt({KEEP: "what another version kept"})
             await _look_around(sink)
             if isinstance(sink, Patient):
                 for message in samples():
                     # A stranger's method gives back whatever it likes.
                     wait: object = sink.patience(message.event)
                     assert wait is None or (isinstance(wait, int | float) and isfinite(wait) and wait >= 0)
+            if isinstance(sink, Ending):
+                for receipt in (*receipts, strange):
+                    if KEEP in receipt.fields:
+                        assert KEEP not in (await _end(sink, receipt)).fields
             if isinstance(sink, Lasting):
-                strange = Receipt({KEEP: "what another version kept"})
                 await _keep(sink, [receipt for receipt in receipts if KEEP in receipt.fields])
                 await _keep(sink, [strange])
                 receiver.behaviour = Behaviour.FAILS
@@ -515,6 +519,13 @@ async def _look_around(sink: Sink) -> None:
             problems: object = await sink.check()
         assert isinstance(problems, list)
         assert all(isinstance(problem, str) for problem in problems)
+
+
+async def _end(sink: Ending, receipt: Receipt) -> Receipt:
+    async with asyncio.timeout(PATIENCE):
+        after = await sink.end(receipt)
+    assert isinstance(after, Receipt)
+    return after
 
 
 async def _keep(sink: Lasting, receipts: list[Receipt]) -> None:

@@ -119,8 +119,8 @@ def available() -> list[SinkType | Broken]:
 
 
 def offers(kind: SinkType) -> tuple[str, ...]:
-    """What the sinks of a type can do besides telling: ``merges``, ``checks``, ``keeps``; see ``contract``."""
-    besides = {"merges": "patience", "checks": "check", "keeps": "keep"}
+    """What the sinks of a type can do besides telling: ``merges``, ``checks``, ``keeps``, ``ends``; see ``contract``."""
+    besides = {"merges": "patience", "checks": "check", "keeps": "keep", "ends": "end"}
     return tuple(word for word, method in besides.items() if callable(getattr(kind.sink, method, None)))
 
 
@@ -224,7 +224,7 @@ def _check_sink(sink: type[object]) -> None:
     for method in ("send", "__aenter__", "__aexit__"):
         if not inspect.iscoroutinefunction(getattr(sink, method, None)):
             raise _Unusable(f"its Sink has no coroutine method {method}")
-    for method in ("check", "keep", "listen"):
+    for method in ("check", "keep", "end", "listen"):
         if (found := getattr(sink, method, None)) is not None and not inspect.iscoroutinefunction(found):
             raise _Unusable(f"its Sink's {method} is no coroutine method")
     if (found := getattr(sink, "patience", None)) is not None and (not callable(found) or inspect.iscoroutinefunction(found)):

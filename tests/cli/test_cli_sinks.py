@@ -37,7 +37,7 @@ def test_sinks_lists_what_there_is_whence_and_what_it_can(monkeypatch: pytest.Mo
     found = {line.split()[0]: line for line in lines}
     assert {"alertmanager", "apprise", "console", "email", "pagerduty", "slack", "webhook"} < set(found)
     assert found["email"].split()[1:] == ["built", "in", "merges,", "checks"]
-    assert found["alertmanager"].endswith("checks, keeps")
+    assert found["alertmanager"].endswith("checks, keeps, ends")
     assert found["acme"].endswith(
         "acme-pager 1.2  cannot be used: cannot be imported: ModuleNotFoundError: No module named 'acme_sdk'"
     )
