@@ -12,6 +12,7 @@ from notifier.config import SinkEntry
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.engine.attempt import attempt, raised
+from notifier.engine.door import Door, unopened
 from notifier.outbound import open_session
 from notifier.outlets import alone, hidden
 from notifier.sinks.contract import Sink
@@ -91,29 +92,18 @@ async def opened(
         page: What its messages link to.
         troubled: Is told in words if it cannot be closed, which takes nothing back of what it has sent.
     """
-    sink: Sink | DeliveryError
-    async with AsyncExitStack() as stack:
-        try:
-            async with asyncio.timeout(entry.timeout):
-                found = alone(entry, session, page)
-                sink = await found.__aenter__()
-            stack.push_async_callback(_close, found, entry.timeout, troubled)
-        except TimeoutError:
-            sink = _unopened(DeliveryReason.TIMEOUT, f"it took longer than {entry.timeout:g} s")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's sink may raise anything
-            sink = _unopened(DeliveryReason.CRASHED, raised(error))
-        yield sink
-
-
-def _unopened(reason: DeliveryReason, why: str) -> DeliveryError:
-    return DeliveryError(Outcome.RETRY, reason, f"the sink cannot be opened: {why}", scope=Scope.SINK)
-
-
-async def _close(sink: Sink, seconds: float, troubled: Callable[[str], None]) -> None:
     try:
-        async with asyncio.timeout(seconds):
-            await sink.__aexit__(None, None, None)
-    except TimeoutError:
-        troubled(f"the sink took longer than {seconds:g} s to close")
+        sink = alone(entry, session, page)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's sink may raise anything
-        troubled(f"the sink could not be closed: {raised(error)}")
+        yield unopened(DeliveryReason.CRASHED, raised(error))
+        return
+    closing = False
+
+    def crashed(error: BaseException) -> None:
+        if closing:
+            troubled(f"the sink could not be closed: {raised(error)}")
+
+    async with Door(sink, entry.timeout, crashed=crashed) as door:
+        problem = await door.shut()
+        yield sink if problem is None else problem
+        closing = True

@@ -67,7 +67,9 @@ class Door:
         if self._task is None:
             return
         # One that is still opening has nothing to close.
-        await asyncio.wait({self._task}, timeout=CLOSING if self._tried.is_set() else 0)
+        done, _ = await asyncio.wait({self._task}, timeout=CLOSING if self._tried.is_set() else 0)
+        if not done and self._tried.is_set() and self.problem is None:
+            self._crashed(Unusable(f"it took longer than {CLOSING:g} s"))
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -124,16 +126,16 @@ class Door:
         """Why it could not be opened, as a failure of whatever is to be sent."""
         if not inside.done():
             await break_off(inside)
-            return _unopened(DeliveryReason.TIMEOUT, f"it took longer than {self._patience:g} s")
+            return unopened(DeliveryReason.TIMEOUT, f"it took longer than {self._patience:g} s")
         error = _end(inside)
         if isinstance(error, DeliveryError):
             with suppress(Exception):
                 said = checked_error(error)
-                return _unopened(said.reason, said.detail)
+                return unopened(said.reason, said.detail)
         if isinstance(error, OSError):  # The receiver is down: no fault of the code.
-            return _unopened(DeliveryReason.NETWORK, raised(error))
+            return unopened(DeliveryReason.NETWORK, raised(error))
         self._crashed(culprit(error))
-        return _unopened(DeliveryReason.CRASHED, raised(error))
+        return unopened(DeliveryReason.CRASHED, raised(error))
 
     def _left(self, inside: "asyncio.Task[None]") -> None:
         if inside.cancelled() or inside.exception() is not None:
@@ -145,5 +147,6 @@ def _end(task: "asyncio.Task[None]") -> BaseException:
     return asyncio.CancelledError() if task.cancelled() else task.exception() or Unusable("the sink came to no end")
 
 
-def _unopened(reason: DeliveryReason, why: str) -> DeliveryError:
+def unopened(reason: DeliveryReason, why: str) -> DeliveryError:
+    """That a sink cannot be opened, as a failure of whatever is to be sent."""
     return DeliveryError(Outcome.RETRY, reason, f"the sink cannot be opened: {why}", scope=Scope.SINK)

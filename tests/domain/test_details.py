@@ -24,8 +24,10 @@ CALLED = frozenset({"detail", "words"})
 FILLINGS = ("7", "HTTP 503", "name", "on connecting", "stdout", "connection refused")
 """What may stand in the holes of a detail: a number, an answer, a name, a step, another detail."""
 
-FOR_COMMANDS = frozenset({"buttons need one that begins with xapp- and has the scope connections:write"})
-"""What only a command says."""
+FOR_COMMANDS = frozenset(
+    {"buttons need one that begins with xapp- and has the scope connections:write", "it took longer than 7 s"}
+)
+"""What only a command says, or the log."""
 
 
 @pytest.mark.parametrize(

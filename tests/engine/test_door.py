@@ -13,6 +13,7 @@ from engine_scripts import Sink, eventually, fails, tell
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.engine import attempt as trying
 from notifier.engine import door as engine
+from notifier.engine.attempt import Unusable
 from notifier.engine.door import Door
 from notifier.engine.sending import OutletSettings, Sender
 from notifier.store.store import Store
@@ -114,7 +115,12 @@ async def test_a_sink_that_does_not_open_is_tried_again_until_it_does(
 
 @pytest.mark.parametrize(
     ("closing", "kinds"),
-    [(raising(RuntimeError("canary")), [RuntimeError]), (raising(SystemExit(3)), [SystemExit]), (hang, []), (heedless, [])],
+    [
+        (raising(RuntimeError("canary")), [RuntimeError]),
+        (raising(SystemExit(3)), [SystemExit]),
+        (hang, [Unusable]),
+        (heedless, [Unusable]),
+    ],
 )
 async def test_a_sink_that_does_not_close_keeps_nobody_waiting(
     closing: Callable[[], Awaitable[None]], kinds: list[type[BaseException]]

@@ -100,5 +100,5 @@ async def test_a_sink_that_cannot_be_opened_is_told_nothing_and_the_others_are(
     good = console(as_json=False)
     async with direct.lines([replace(good, name="bad", type="strange.closed_door"), good], None) as opened:
         told = await opened["bad"].tell(news())
-        assert (told.tries, str(told.problem)) == (0, "retry: crashed: the sink cannot be opened: the sink raised OSError")
+        assert (told.tries, str(told.problem)) == (0, "retry: network: the sink cannot be opened: the sink raised OSError")
         assert (await opened["console"].tell(news())).problem is None
