@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypeVar
@@ -167,3 +167,16 @@ async def serving(*outlets: Outlet, grace: float = 1.0) -> AsyncIterator[Dispatc
         yield dispatcher
     finally:
         await dispatcher.stop(grace)
+
+
+def failing(tx: Transaction) -> list[Event]:
+    """A task that starts and fails, told to ``team``: nothing but the start and the end."""
+    subject, now = cluster(), datetime.now(UTC)
+    before, version = tx.known(subject)
+    known, events = before, list[Event]()
+    for tasks in ((), (running(),), (replace(running(), status="FAILED", fail_message="no quota"),)):
+        step = diff(known, Snapshot(subject, Action.UPGRADING, tasks), now)
+        known, events = step.known, [*events, *step.events]
+    owed = Audience([Route(Matcher(kind=("task.*",)), ("team",))]).plan(events, now)
+    tx.save(subject, (before, version), known, (events, owed), now.timestamp())
+    return events

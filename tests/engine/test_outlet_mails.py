@@ -5,25 +5,21 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.utils import parsedate_to_datetime
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from engine_scripts import cluster, eventually, outlet, rows, running, serving, settled, tell
+from engine_scripts import eventually, failing, outlet, rows, serving, settled, tell
 
-from notifier.domain.diff import diff
-from notifier.domain.model import Action, Event, Kind, Snapshot
-from notifier.domain.plan import AT_ONCE, Audience, Planned
-from notifier.domain.routing import Matcher, Route
+from notifier.domain.model import Kind
+from notifier.domain.plan import AT_ONCE, Planned
 from notifier.outbound import open_session
 from notifier.sinks import email, email_progress
 from notifier.sinks.contract import Surroundings
 from notifier.store.rows import State
 from notifier.store.store import Store
-from notifier.store.transaction import Transaction
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
 
@@ -113,19 +109,6 @@ async def test_who_is_refused_is_a_dead_delivery_and_a_second_sending_reaches_on
         dispatcher.told(frozenset({"team"}))
         await eventually(settled(store))
     assert [recipients for recipients, _ in told.mails[len(events) :]] == [(BOB,)] * len(events)
-
-
-def failing(tx: Transaction) -> list[Event]:
-    """A task that starts, and fails while Bob is still waited for."""
-    subject, now = cluster(), datetime.now(UTC)
-    before, version = tx.known(subject)
-    known, events = before, list[Event]()
-    for tasks in ((), (running(),), (replace(running(), status="FAILED", fail_message="no quota"),)):
-        step = diff(known, Snapshot(subject, Action.UPGRADING, tasks), now)
-        known, events = step.known, [*events, *step.events]
-    owed = Audience([Route(Matcher(kind=("task.*",)), ("team",))]).plan(events, now)
-    tx.save(subject, (before, version), known, (events, owed), now.timestamp())
-    return events
 
 
 async def test_a_full_mailbox_keeps_no_failure_from_anybody_else(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

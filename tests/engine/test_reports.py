@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from engine_scripts import Sink, cluster, eventually, running, serving, settled
+from engine_scripts import Sink, cluster, eventually, failing, running, serving, settled
 
 from notifier.domain.diff import diff
 from notifier.domain.message import Report
-from notifier.domain.model import Action, Event, Kind, Snapshot
+from notifier.domain.model import Action, Kind, Snapshot
 from notifier.domain.plan import AT_ONCE, Audience, Planned
 from notifier.domain.routing import Matcher, Route
 from notifier.domain.silences import Silence
@@ -39,22 +39,9 @@ def store() -> Iterator[Store]:
     opened.close()
 
 
-def failure(tx: Transaction) -> list[Event]:
-    """A task that starts and fails."""
-    subject, now = cluster(), datetime.now(UTC)
-    before, version = tx.known(subject)
-    known, events = before, list[Event]()
-    for tasks in ((), (running(),), (replace(running(), status="FAILED", fail_message="no quota"),)):
-        step = diff(known, Snapshot(subject, Action.UPGRADING, tasks), now)
-        known, events = step.known, [*events, *step.events]
-    owed = Audience([Route(Matcher(kind=("task.*",)), ("team",))]).plan(events, now)
-    tx.save(subject, (before, version), known, (events, owed), now.timestamp())
-    return events
-
-
 async def told(store: Store, draw: Draw | None) -> Sink:
     sink = Sink()
-    await store.transact(failure)
+    await store.transact(failing)
     outlet = Outlet(OutletSettings("team", timeout=20.0, lease=300.0), sink, store, "tester", draw=draw)
     async with serving(outlet):
         await eventually(settled(store, count=2))
@@ -120,7 +107,7 @@ async def test_a_report_that_takes_too_long_is_not_waited_for(store: Store, monk
 
 
 async def test_a_task_of_which_nothing_is_kept_has_none(store: Store) -> None:
-    events = await store.transact(failure)
+    events = await store.transact(failing)
     stranger = replace(events[-1], cluster=cluster("other"))
     assert await Reports(store, Words())(stranger) is None
 
@@ -129,7 +116,7 @@ async def test_a_repeat_brings_the_same_report_though_time_has_passed_and_others
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only a report that is handed in twice, but one that is drawn again: after a failed try, a retry and a silence."""
-    failed = next(event for event in await store.transact(failure) if event.kind is Kind.TASK_FAILED)
+    failed = next(event for event in await store.transact(failing) if event.kind is Kind.TASK_FAILED)
     draw = Reports(store, Words())
     monkeypatch.setattr(store, "now", lambda: failed.observed_at + timedelta(seconds=2))
     first = await draw(failed)
@@ -153,7 +140,7 @@ async def test_a_repeat_brings_the_same_report_though_time_has_passed_and_others
 
 
 async def test_a_reminder_does_not_bring_the_report_again(store: Store) -> None:
-    failed = next(event for event in await store.transact(failure) if event.kind is Kind.TASK_FAILED)
+    failed = next(event for event in await store.transact(failing) if event.kind is Kind.TASK_FAILED)
     now = datetime.now(UTC)
     await store.transact(lambda tx: tx.remind([Planned(failed, "team", AT_ONCE.hold(failed, now), reminder=1)], now))
     sink = Sink()

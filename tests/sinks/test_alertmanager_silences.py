@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from ports import free_port
 from sink_receivers import Hook, hook
+from tries import told
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
@@ -117,14 +118,6 @@ def asked(receiver: Hook) -> int:
 
 def alerts(receiver: Hook) -> int:
     return len([each for each in receiver.posts if each.path == "/api/v2/alerts"])
-
-
-async def told(sink: Sink, *kinds: Kind, last: Receipt | None = None) -> Receipt:
-    receipt = last
-    for kind in kinds:
-        receipt = await sink.send(sample(kind, mark=None), receipt)
-    assert receipt is not None
-    return receipt
 
 
 def with_task(message: Message, **changes: Any) -> Message:

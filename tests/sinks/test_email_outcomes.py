@@ -7,35 +7,19 @@ from datetime import timedelta
 
 import pytest
 from smtp_servers import OPS, mailing, post_office, scripted, willing
+from tries import NEWS, after, failure
 
-from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
-from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Kind
-from notifier.domain.samples import sample
-from notifier.sinks.email import Sink
+from notifier.domain.errors import DeliveryReason, Outcome, Scope
+from notifier.domain.message import Receipt
 from notifier.sinks.smtp import AFTER_DOUBT, GREYLISTED, Step, outcome_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
 
 ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.com"
 ALL = [ALICE, BOB, CAROL]
-NEWS = sample(Kind.TASK_FAILED, mark=None)
-
 RETRY, REJECTED, UNCERTAIN = Outcome.RETRY, Outcome.REJECTED, Outcome.UNCERTAIN
 EVENT, SINK = Scope.EVENT, Scope.SINK
 R = DeliveryReason
-
-
-async def failure(sink: Sink, message: Message = NEWS, last: Receipt | None = None) -> DeliveryError:
-    with pytest.raises(DeliveryError) as caught:
-        await sink.send(message, last)
-    assert caught.value.detail.isprintable()
-    return caught.value
-
-
-def after(error: DeliveryError, message: Message = NEWS) -> Message:
-    """The message as the engine hands it to the next try."""
-    return replace(message, attempt=message.attempt + 1, progress=error.receipt or message.progress)
 
 
 MEANINGS: dict[Step, dict[int, tuple[Outcome, DeliveryReason, Scope]]] = {

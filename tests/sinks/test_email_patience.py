@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from smtp_servers import Script, mailing, post_office, scripted, willing
+from tries import after, failure
 
-from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
-from notifier.domain.message import Message, Receipt, Report
+from notifier.domain.errors import DeliveryReason, Outcome, Scope
+from notifier.domain.message import Receipt, Report
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample
-from notifier.sinks.email import LEAST, Sink
+from notifier.sinks.email import LEAST
 from notifier.sinks.email_progress import MOST_DOUBTS, PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
@@ -49,32 +50,20 @@ class Without:
         self.what.append(what)
 
 
-async def failure(sink: Sink, message: Message = NEWS, last: Receipt | None = None) -> DeliveryError:
-    with pytest.raises(DeliveryError) as caught:
-        await sink.send(message, last)
-    assert caught.value.detail.isprintable()
-    return caught.value
-
-
-def after(error: DeliveryError, message: Message = NEWS) -> Message:
-    """The message as the engine hands it to the next try."""
-    return replace(message, attempt=message.attempt + 1, progress=error.receipt or message.progress)
-
-
 async def test_who_is_put_off_for_long_is_given_up_and_named_and_the_others_keep_theirs() -> None:
     clock = Clock()
     async with post_office() as office, mailing(office.port, to=ALL, lent={"clock": clock}) as sink:
         office.on = FULL
-        waiting = await failure(sink)
+        waiting = await failure(sink, NEWS)
         clock.later(PATIENCE - 1)
-        still = await failure(sink, after(waiting))
+        still = await failure(sink, after(waiting, NEWS))
         assert (waiting.outcome, still.outcome) == (Outcome.RETRY, Outcome.RETRY)
         clock.later(1)
-        dead = await failure(sink, after(still, after(waiting)))
+        dead = await failure(sink, after(still, after(waiting, NEWS)))
         assert (dead.outcome, dead.reason, dead.scope) == (Outcome.REJECTED, DeliveryReason.SERVER, Scope.EVENT)
         assert dead.detail == f"put off and given up for {BOB} (452 4.2.2 mailbox full); 2 of the recipients have it"
         office.on, office.asked = {}, []
-        await sink.send(after(dead), None)  # A person has sent it again.
+        await sink.send(after(dead, NEWS), None)  # A person has sent it again.
         assert office.asked == [BOB]
     assert [mail.recipients for mail in office.mails] == [[ALICE, CAROL], [BOB]]
     assert office.mails[0].content == office.mails[1].content
@@ -84,9 +73,9 @@ async def test_what_comes_after_it_does_not_wait_for_him_again_but_asks_him() ->
     clock = Clock()
     async with post_office() as office, mailing(office.port, to=ALL, lent={"clock": clock}) as sink:
         office.on = FULL
-        waiting = await failure(sink)
+        waiting = await failure(sink, NEWS)
         clock.later(PATIENCE)
-        dead = await failure(sink, after(waiting))
+        dead = await failure(sink, after(waiting, NEWS))
         at_once = await failure(sink, NEXT, dead.receipt)
         assert at_once.outcome is Outcome.REJECTED
         office.on = FULL | {f"RCPT {CAROL}": "451 4.7.1 greylisted"}
@@ -102,20 +91,20 @@ async def test_nobody_is_given_up_while_nobody_has_it() -> None:
     clock = Clock()
     async with post_office() as office, mailing(office.port, to=ALL, lent={"clock": clock}) as sink:
         office.on = {"RCPT": "451 4.7.1 greylisted"}
-        waiting = await failure(sink)
+        waiting = await failure(sink, NEWS)
         clock.later(10 * PATIENCE)
-        assert (await failure(sink, after(waiting))).outcome is Outcome.RETRY
+        assert (await failure(sink, after(waiting, NEWS))).outcome is Outcome.RETRY
 
 
 async def test_who_is_put_off_after_the_content_is_no_reason_to_wait_longer() -> None:
     clock = Clock()
     async with post_office() as office, mailing(office.port, to=[ALICE, BOB], lent={"clock": clock}) as sink:
         office.on = FULL
-        waiting = await failure(sink)
+        waiting = await failure(sink, NEWS)
         office.on = {"DATA": "451 4.3.0 try again"}
-        assert (await failure(sink, after(waiting))).outcome is Outcome.RETRY
+        assert (await failure(sink, after(waiting, NEWS))).outcome is Outcome.RETRY
         clock.later(PATIENCE)
-        dead = await failure(sink, after(waiting))
+        dead = await failure(sink, after(waiting, NEWS))
     assert dead.outcome is Outcome.REJECTED
     assert f"given up for {BOB} (451 4.3.0 try again" in dead.detail
 
@@ -146,9 +135,9 @@ async def test_a_server_that_thinks_for_too_long_is_sent_a_mail_twice_and_the_ne
     without = Without()
     lent = {"went_without": without}
     async with scripted(slow(lambda _: b"")) as (port, heard), mailing(port, seconds=0.5, lent=lent) as sink:
-        first = await failure(sink)
+        first = await failure(sink, NEWS)
         assert (first.outcome, without.what) == (Outcome.UNCERTAIN, [])
-        dead = await failure(sink, after(first))
+        dead = await failure(sink, after(first, NEWS))
         assert (dead.outcome, dead.reason, dead.scope) == (Outcome.REJECTED, DeliveryReason.TIMEOUT, Scope.EVENT)
         assert dead.detail.endswith("2 times: it may well have arrived, and is not sent again")
         assert without.what == ["answer"]
@@ -159,7 +148,7 @@ async def test_a_server_that_thinks_for_too_long_is_sent_a_mail_twice_and_the_ne
         grave = await failure(sink, GRAVE, following.receipt)
         assert grave.outcome is Outcome.UNCERTAIN, "what is grave is sent twice all the same"
         assert (await failure(sink, after(grave, GRAVE), following.receipt)).outcome is Outcome.REJECTED
-        again = await failure(sink, after(dead), dead.receipt)
+        again = await failure(sink, after(dead, NEWS), dead.receipt)
         assert again.outcome is Outcome.REJECTED, "a person who sends it again is told at once"
     mails = [text.split("Message-ID: ")[1].split("\r\n")[0] for text in heard if text.startswith("From:")]
     assert [mails.count(f"<{message.id}@example.com>") for message in (NEWS, NEXT, GRAVE)] == [3, 1, 2]
@@ -170,7 +159,7 @@ async def test_once_the_server_answers_in_time_it_is_trusted_again() -> None:
         scripted(slow(lambda count: b"" if count != 3 else b"250 OK\r\n")) as (port, _),
         mailing(port, seconds=0.5) as sink,
     ):
-        dead = await failure(sink, after(await failure(sink)))
+        dead = await failure(sink, after(await failure(sink, NEWS), NEWS))
         assert dead.outcome is Outcome.REJECTED
         receipt = await sink.send(NEXT, dead.receipt)
         assert (await failure(sink, NEWS, receipt)).outcome is Outcome.UNCERTAIN
@@ -178,7 +167,7 @@ async def test_once_the_server_answers_in_time_it_is_trusted_again() -> None:
 
 async def test_a_connection_that_breaks_off_at_every_try_has_an_end_too() -> None:
     async with scripted(slow(lambda _: None)) as (port, heard), mailing(port) as sink:
-        error, message = await failure(sink), NEWS
+        error, message = await failure(sink, NEWS), NEWS
         for _ in range(MOST_DOUBTS - 1):
             assert error.outcome is Outcome.UNCERTAIN
             message = after(error, message)

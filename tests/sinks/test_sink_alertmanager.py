@@ -14,6 +14,7 @@ from aiohttp import web
 from ports import free_port
 from pydantic import ValidationError
 from sink_receivers import Hook, hook
+from tries import told
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt
@@ -70,14 +71,6 @@ def said(receiver: Hook) -> list[list[tuple[str, bool]]]:
         now = datetime.now(UTC)
         found.append([(alert["labels"]["alertname"], datetime.fromisoformat(alert["endsAt"]) > now) for alert in alerts])
     return found
-
-
-async def told(sink: Sink, *kinds: Kind, last: Receipt | None = None) -> Receipt:
-    receipt = last
-    for kind in kinds:
-        receipt = await sink.send(sample(kind, mark=None), receipt)
-    assert receipt is not None
-    return receipt
 
 
 async def test_a_failure_fires_through_its_retry_and_ends_with_success() -> None:
