@@ -26,7 +26,16 @@ def marks_of(task: Task) -> Mapping[str, Marks]:
 
 def kept_marks(marks: Marks, old: Task, task: Task) -> Marks:
     """The marks of an attempt that the next one takes over: of stages that it keeps, so that they are no news in it."""
-    return {stage.order: marks[stage.order] for stage in task.stages if stage.order in marks and _kept(stage, old, task)}
+    kept: dict[int, str] = {}
+    follows = False
+    for stage in sorted(task.stages, key=lambda stage: stage.order):
+        told = marks.get(stage.order, "")
+        # A retry begins at the first stage or at the one that failed: what succeeded behind a stage that it keeps is kept, too,
+        # though the last that was known of it came from an old answer, in which it had not begun.
+        follows = bool(told) and (_kept(stage, old, task) or (follows and "S" in told and _not_begun(stage.order, old)))
+        if follows:
+            kept[stage.order] = told
+    return kept
 
 
 def taken_over(task: Task, marks: Marks) -> Mapping[int, Kept]:
@@ -50,6 +59,10 @@ def reopened(marks: Marks, kept: Mapping[int, Kept], task: Task) -> tuple[Marks,
 
 def _begins_anew(stage: Stage, kept: Kept) -> bool:
     return stage.began_at != kept.began_at or stage.status == Status.WAITING
+
+
+def _not_begun(order: int, old: Task) -> bool:
+    return all(known.began_at is None for known in old.stages if known.order == order)
 
 
 def _kept(stage: Stage, old: Task, task: Task) -> bool:

@@ -288,6 +288,28 @@ def test_stages_that_a_failed_answer_forgot_are_still_known_to_the_retry(gone: d
     assert watch.poll(retried) == ["task.retried", "node.started a", "stage.started a 1"]
 
 
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ((stage(0, SUCCESS, 1, 2), stage(1, SUCCESS, 3, 4), stage(2, RUNNING, 9)), ["stage.started a 2"]),
+        (
+            (stage(0, SUCCESS, 9, 10), stage(1, RUNNING, 11), stage(2, WAITING)),
+            ["stage.started a 0", "stage.succeeded a 0", "stage.started a 1"],
+        ),
+    ],
+    ids=["at the failed stage", "anew"],
+)
+def test_what_a_retry_keeps_is_no_news_though_old_answers_had_made_it_forgotten(
+    first: tuple[Stage, ...], told: list[str]
+) -> None:
+    watch = Watch()
+    watch.poll(task(RUNNING, stage(0, SUCCESS, 1, 2), stage(1, RUNNING, 3), stage(2, WAITING)))
+    watch.poll(task(RUNNING, stage(0, SUCCESS, 1, 2), stage(1, SUCCESS, 3, 4), stage(2, FAILED, 5, 6)))
+    for _ in range(CONFIRMATIONS):
+        watch.poll(task(RUNNING, stage(0, RUNNING, 1), stage(1, WAITING), stage(2, WAITING)))
+    assert watch.poll(task(RUNNING, *first, executions=2)) == ["task.retried", "node.started a", *told]
+
+
 def test_a_stage_without_times_is_kept_as_long_as_its_status_is() -> None:
     watch = Watch()
     watch.poll(task(FAILED, stage(0, SUCCESS), stage(1, FAILED), in_flight=("a",), current_node="a"))
