@@ -313,9 +313,8 @@ def _trace(settings: Settings) -> None:
 async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
     """The crew of the file as it is now, at work; or the old one, with a word why."""
     try:
-        settings = await asyncio.to_thread(
-            load, path
-        )  # Templates are tried in another process, and compiled: that takes its time.
+        # Templates are tried in another process, and compiled: that takes its time.
+        settings = await asyncio.to_thread(load, path)
         if settings.store != crew.settings.store:
             raise StoreError("store: cannot change while running; restart to change it")  # noqa: TRY301 - said like the others
         fresh = await Crew(settings, store, crew.lease, crew.recordings).build()

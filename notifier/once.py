@@ -45,14 +45,14 @@ async def look_at_all(settings: Settings) -> list[tuple[Cluster, Known | FetchEr
     found: list[tuple[Cluster, Known | FetchError]] = []
     async with open_session(total=settings.poll.timeout) as session, open_session(allow_metadata=True) as metadata:
         for project in settings.projects:
-            asked = Project(project, session, metadata, settings.poll)
+            there = Project(project, session, metadata, settings.poll)
             try:
-                clusters = await asked.clusters()
+                clusters = await there.clusters()
             except FetchError as error:
                 listing = Cluster("", f"the clusters of {project.name}", project.region, project.name, project.project_id)
                 found.append((listing, error))
                 clusters = list(project.watched)
-            found += await asyncio.gather(*(_look(asked.source, asked.budget, cluster) for cluster in clusters))
+            found += await asyncio.gather(*(_look(there.source, there.budget, cluster) for cluster in clusters))
     return found
 
 

@@ -85,3 +85,11 @@ async def webhook(url: str, *, total: float = 5.0, **settings: object) -> AsyncI
     checked = Settings.model_validate({"url": url, **settings})
     async with open_session(total=total) as session, Sink(checked, Surroundings("hook", session)) as sink:
         yield sink
+
+
+def break_off(request: web.Request) -> web.Response:
+    """Leave the sender without an answer."""
+    transport = request.transport
+    assert isinstance(transport, asyncio.Transport)
+    transport.abort()
+    return web.Response()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from fake_pagerduty import KEY, PagerDuty, checked, duty, said
+from sink_receivers import break_off
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message
@@ -100,10 +101,7 @@ async def test_an_answer_off_the_wire_is_judged_likewise(status: int, body: str,
 
 async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() -> None:
     async def answer(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        await asyncio.sleep(0)
-        return web.Response()
+        return break_off(request)
 
     async with duty(answer) as (sink, _):
         with pytest.raises(DeliveryError) as failure:

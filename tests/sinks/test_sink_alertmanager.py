@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from ports import free_port
 from pydantic import ValidationError
-from sink_receivers import Hook, hook
+from sink_receivers import Hook, break_off, hook
 from tries import told
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
@@ -267,10 +267,7 @@ async def test_a_login_page_too_long_or_too_slow_to_be_read_is_no_yes(*, ends: b
 
 async def test_an_answer_that_never_comes_leaves_it_open_whether_it_was_taken() -> None:
     async def answer(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        await asyncio.sleep(0)
-        return web.Response()
+        return break_off(request)
 
     async with manager(answer) as (sink, _):
         with pytest.raises(DeliveryError) as failure:

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from sink_receivers import break_off
 from smtp_servers import LOGIN, OPS, PASSWORD, PostOffice, authority, post_office
 
 from notifier.sinks import alertmanager, apprise, console, email, pagerduty, slack, webhook
@@ -25,14 +26,6 @@ from notifier.sinks.conformance import Behaviour, Received, Receiver, SinkConfor
 from notifier.sinks.contract import Surroundings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-def break_off(request: web.Request) -> web.Response:
-    """Leave the sender without an answer."""
-    transport = request.transport
-    assert isinstance(transport, asyncio.Transport)
-    transport.abort()
-    return web.Response()
 
 
 class Screen(io.StringIO):
