@@ -37,6 +37,7 @@ from notifier.outlets import Building
 from notifier.projects import Project
 from notifier.signals import Signals
 from notifier.sinks import registry
+from notifier.sinks.posting import Mask
 from notifier.sources.recorder import Recordings
 from notifier.sources.regions import endpoint_of
 from notifier.store.errors import StoreError
@@ -73,6 +74,11 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         trial=tried,
     )
     return spoken(settings)
+
+
+def speak(settings: Settings) -> None:
+    """Log as the settings say, and write down no secret of theirs, whoever quotes it."""
+    telemetry.configure(settings.log.format, settings.log.level, hide=Mask(settings.secrets).hide)
 
 
 @dataclass
@@ -271,7 +277,7 @@ async def run(path: Path, record: Path | None = None, *, redact_names: bool = Fa
         StoreDamaged: The store was damaged while it ran, and it stopped.
     """
     settings = load(path)
-    telemetry.configure(settings.log.format, settings.log.level)
+    speak(settings)
     _trace(settings)
     # What has been loaded stays: the collector need not go through it again and again, for which the loop would stand still.
     gc.collect()
@@ -332,7 +338,7 @@ async def _reload(path: Path, crew: Crew, store: Store) -> Crew:
         await fresh.close()
         telemetry.reloaded(str(error))
         return await Crew(crew.settings, store, crew.lease, crew.recordings, refused=str(error), web=page).__aenter__()
-    telemetry.configure(settings.log.format, settings.log.level)
+    speak(settings)
     telemetry.reloaded(None)
     return fresh
 

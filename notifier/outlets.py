@@ -1,7 +1,7 @@
 """What is built of a sink of the configuration: the sink itself, and the outlet that serves it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from notifier import telemetry
 from notifier.config import ConfigError, Problem, Settings, SinkEntry
+from notifier.config.masking import secrets_in
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.model import Event
 from notifier.domain.plan import Audience
@@ -68,16 +69,7 @@ def outlet_settings(entry: SinkEntry, lease: float = LEASE) -> OutletSettings:
 
 def hidden(entry: SinkEntry) -> Mask:
     """Hides a sink's secrets in what it says of a failure: a stranger's may quote what it was given."""
-    return Mask(_secrets(entry.settings.model_dump()))
-
-
-def _secrets(value: object) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, Mapping):
-        yield from (secret for each in value.values() for secret in _secrets(each))
-    elif isinstance(value, (list, tuple)):
-        yield from (secret for each in value for secret in _secrets(each))
+    return Mask(secrets_in(entry.settings))
 
 
 class Building:

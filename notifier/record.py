@@ -20,7 +20,7 @@ async def record(settings: Settings, folder: Path, *, names: bool, seconds: floa
     Raises:
         OSError: Nothing can be written to the folder.
     """
-    telemetry.configure(settings.log.format, settings.log.level)
+    app.speak(settings)
     silent = replace(settings, sinks=(), routes=(), http=None, heartbeat=None, store=IN_MEMORY)
     signals = Signals()
     store = Store(IN_MEMORY).open()

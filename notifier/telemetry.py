@@ -8,7 +8,7 @@ Long, because whoever looks for a line of the log or a metric finds all of them 
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol, TextIO
 
 import structlog
@@ -122,9 +122,29 @@ def _tame(_logger: object, _name: str, fields: structlog.typing.EventDict) -> st
     return fields
 
 
-def configure(style: Literal["auto", "console", "json"] = "auto", level: str = "info", stream: TextIO | None = None) -> None:
-    """Set up logging for the whole process, third parties included, on stderr unless told otherwise."""
+def configure(
+    style: Literal["auto", "console", "json"] = "auto",
+    level: str = "info",
+    stream: TextIO | None = None,
+    *,
+    hide: Callable[[str], str] = str,
+) -> None:
+    """Set up logging for the whole process, third parties included, on stderr unless told otherwise.
+
+    Args:
+        style: How lines are written; ``auto``: for people where the stream is a terminal.
+        level: The lowest level that is written.
+        stream: Where to.
+        hide: Takes what is secret out of a text: it goes over tracebacks and over what others say.
+    """
     stream = stream or sys.stderr
+
+    def conceal(_logger: object, _name: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        for key in ("event", "exception"):
+            if key in fields:
+                fields[key] = hide(str(fields[key]))
+        return fields
+
     pretty = style == "console" or (style == "auto" and stream.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -151,6 +171,7 @@ def configure(style: Literal["auto", "console", "json"] = "auto", level: str = "
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                conceal,
                 last,
             ],
         )
@@ -338,7 +359,7 @@ def heartbeat(outcome: Literal["sent", "failed", "withheld"], detail: str) -> No
 
 
 def fault(what: str, error: BaseException) -> None:
-    """A fault of ours was contained."""
+    """A fault of ours was contained; its traceback is written down, without the secrets that `configure` was told to hide."""
     log.error("internal fault", action="fault", what=what, exc_info=error)
 
 

@@ -1,12 +1,15 @@
 """What of a configuration may be shown in an error: keys, and values where no secret belongs. All else becomes ``***``.
 
 Whatever is not known to be harmless is masked, because a token also ends up in the wrong line, under a misspelt key, in a comment
-or in a file that is no YAML.
+or in a file that is no YAML. What of the settings is secret is known here too, for whoever hides it in the words of others.
 """
 
 import re
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel, SecretStr
 
 from notifier.config.problems import Path
 from notifier.config.tree import MappingNode, Node, ScalarNode, walk
@@ -48,6 +51,19 @@ _LONG_ENOUGH = 4
 _BREAK = re.compile(r"\r\n|\n|\r")
 _STRUCTURE = frozenset(" {}[],:-")
 _LEADING_KEY = re.compile(r"[ -]*([A-Za-z_][\w-]{0,40})(?=\s*:(\s|$))")
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """All that is secret in settings, however deep."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from secrets_in(dict(value))
+    elif isinstance(value, Mapping):
+        yield from secrets_in(tuple(value.values()))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from secrets_in(item)
 
 
 def harmless(text: str) -> bool:

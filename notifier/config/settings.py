@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -32,6 +33,7 @@ from notifier.config.fields import (
     redacted,
 )
 from notifier.config.http import HttpSettings
+from notifier.config.masking import secrets_in
 from notifier.config.operations import DiscoverSettings, HeartbeatSettings, MetricsSettings, TracingSettings
 from notifier.config.part import Part
 from notifier.config.problems import Problem
@@ -308,6 +310,14 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     tracing: TracingSettings | None = None
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What nobody may read, in whatever words: keys, tokens, passwords, and the URLs that are as good as one."""
+        parts = (self.projects, self.http, self.heartbeat, tuple(entry.settings for entry in self.sinks))
+        store = urlsplit(self.store)
+        passwords = (unquote(store.password or ""), *(value for name, value in parse_qsl(store.query) if name == "password"))
+        return frozenset([*secrets_in(parts), *passwords]) - {""}
 
     @property
     def store_redacted(self) -> str:

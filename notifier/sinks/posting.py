@@ -151,9 +151,13 @@ class Mask:
 
     def __call__(self, text: str, longest: int) -> str:
         """One line of at most ``longest`` characters, without a secret."""
+        return one_line(self.hide(text), longest).strip()
+
+    def hide(self, text: str) -> str:
+        """All of the text, its lines as they are, without a secret."""
         if self._known:
             text = self._known.sub("***", text)
-        return one_line(_SECRET_SHAPES.sub("***", text), longest).strip()
+        return _SECRET_SHAPES.sub("***", text)
 
 
 def secrets_of(url: URL) -> list[str]:

@@ -88,7 +88,9 @@ def engine(url: str) -> Engine:
             raise
         return connection
 
-    made = create_engine("postgresql+psycopg://", creator=connect, pool_size=1, max_overflow=0, pool_pre_ping=True)
+    made = create_engine(
+        "postgresql+psycopg://", creator=connect, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+    )
 
     @event.listens_for(made, "handle_error")
     def forsake(context: ExceptionContext) -> None:

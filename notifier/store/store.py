@@ -197,7 +197,10 @@ class Store:
         if path and path != ":memory:":
             self._take(Path(path), patience)
         engine = create_engine(
-            self.url, poolclass=StaticPool, connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 1.0}
+            self.url,
+            poolclass=StaticPool,
+            hide_parameters=True,  # an error quotes them, and is logged
+            connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 1.0},
         )
 
         @event.listens_for(engine, "connect")

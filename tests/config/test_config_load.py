@@ -81,6 +81,27 @@ def test_settings_are_frozen_and_their_repr_shows_no_secret(tmp_path: Path) -> N
         settings.poll.active = 1.0  # type: ignore[misc]
 
 
+def test_what_is_secret_in_settings_is_known_wherever_it_stands(tmp_path: Path) -> None:
+    pieces = {name: f"{name}-s3cr3t-0123456789" for name in ("access", "key", "store", "url", "sink", "header", "page", "beat")}
+    text = VALID.replace('access_key: "${CANARY}"', f"access_key: {pieces['access']}")
+    text = text.replace('secret: "${CANARY}"', f"secret: [{pieces['sink']}]")
+    for name, before in (("key", "secret_key: "), ("store", "postgresql://bot:"), ("url", "https://bot:"), ("header", "Bearer ")):
+        text = text.replace(f"{before}{CANARY}", f"{before}{pieces[name]}")
+    text = (
+        text.replace(f"token: {CANARY}", f"token: {pieces['page']}") + f"heartbeat: {{url: 'https://hc.test/{pieces['beat']}'}}\n"
+    )
+    assert CANARY not in text
+    secrets = load_text(tmp_path, text).secrets
+    assert [name for name, piece in pieces.items() if not any(piece in secret for secret in secrets)] == []
+    assert not any(harmless in secret for secret in secrets for harmless in ("6204a5bd", "search", "notifier", "Authorization"))
+
+
+@pytest.mark.parametrize("password", ["bot:p%40ss%2Fword@db/notifier", "bot@db/notifier?password=p%40ss%2Fword"])
+def test_the_stores_password_is_known_as_it_is_used(password: str, tmp_path: Path) -> None:
+    assert load_text(tmp_path, f"{MINIMAL}store: postgresql://{password}\n").secrets == {"p@ss/word"}
+    assert load_text(tmp_path, MINIMAL).secrets == frozenset()
+
+
 @pytest.mark.parametrize("off", ["off", "false", "null", '"off"', ""])
 def test_http_can_be_switched_off(off: str, tmp_path: Path) -> None:
     assert load_text(tmp_path, MINIMAL + f"http: {off}\n").http is None

@@ -6,12 +6,13 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from notifier import telemetry
+from notifier import app, telemetry
 
 Say = Callable[[], None]
 FACTS: dict[str, tuple[Say, dict[str, object]]] = {
@@ -157,6 +158,29 @@ def test_a_fault_on_a_terminal_shows_where_it_is_and_nothing_that_lay_around() -
     assert "6 letters" in said
     assert "in fails" in said
     assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_neither_a_traceback_nor_a_stranger_says_a_secret_of_the_configuration(
+    style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "notifier.yaml"
+    path.write_text(
+        "projects: [{name: p, region: cn-north-4, project_id: abc, credentials: {access_key: AK-s3cr3t, secret_key: SK-s3cr3t},"
+        f" clusters: [{{id: c-1}}]}}]\nlog: {{format: {style}}}\nstore: postgresql://bot:pw-s3cr3t@db/notifier\n"
+    )
+    app.speak(app.load(path))
+    try:
+        int("SK-s3cr3t and pw-s3cr3t")
+    except ValueError as error:
+        telemetry.fault("poll", error)
+    logging.getLogger("elsewhere").warning("signed with %s", "AK-s3cr3t")
+    logging.getLogger("elsewhere").error("and %s", ValueError("SK-s3cr3t"), exc_info=ValueError("of pw-s3cr3t"))
+    said = capsys.readouterr().err
+    assert "s3cr3t" not in said
+    assert all(
+        words in said for words in ("'*** and ***'", "and ***", "signed with ***", "ValueError: of ***", "test_telemetry.py")
+    )
 
 
 def test_a_fault_before_logging_is_set_up_shows_nothing_that_lay_around_either() -> None:
