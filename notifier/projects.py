@@ -17,7 +17,7 @@ from notifier.engine.watch import Watch
 from notifier.sources.credentials import Credentials, FromEnvironment, FromMetadata, FromProfile, Given, Token
 from notifier.sources.huawei_clusters import HuaweiClusters
 from notifier.sources.huawei_css import HuaweiCss
-from notifier.sources.huawei_door import utc_now
+from notifier.sources.huawei_door import HuaweiDoor, utc_now
 from notifier.sources.recorder import Recordings
 from notifier.sources.regions import endpoint_of
 from notifier.sources.signing import Keys
@@ -67,33 +67,22 @@ class Project:
         clock: Callable[[], datetime] = utc_now,
         recordings: Recordings | None = None,
     ) -> None:
-        credentials = credentials_of(settings, metadata)
-        address = endpoint(settings)
         self.settings = settings
         self.budget = Budget(poll.rate)
         patience = poll.patience
         self.limits = {each.id: each.limits(patience) for each in settings.clusters}
         self.usual_limits = TimedCluster().limits(patience)
-        source = HuaweiCss(
+        door = HuaweiDoor(
             session,
-            address,
+            endpoint(settings),
             settings.project_id,
-            credentials,
+            credentials_of(settings, metadata),
             clock=clock,
             timeout=poll.timeout,
-            on_drift=telemetry.drifted,
         )
+        source = HuaweiCss(door, on_drift=telemetry.drifted)
         self.source = source if recordings is None else recordings.around(source)
-        self.list = HuaweiClusters(
-            session,
-            address,
-            settings.project_id,
-            credentials,
-            region=settings.region,
-            project=settings.name,
-            clock=clock,
-            timeout=poll.timeout,
-        )
+        self.list = HuaweiClusters(door, region=settings.region, project=settings.name)
 
     def watch(self, cluster: Cluster) -> Watch:
         """A cluster of the project under watch."""

@@ -4,17 +4,13 @@ The permission is another than that of the polls.
 """
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
 
-import aiohttp
 from yarl import URL
 
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Cluster
 from notifier.sources.contract import Listed
-from notifier.sources.credentials import Credentials
-from notifier.sources.huawei_door import HuaweiDoor, utc_now
+from notifier.sources.huawei_door import HuaweiDoor
 from notifier.sources.paging import Sheet, walk
 from notifier.sources.wire import UnreadableError, text
 from notifier.sources.wire_clusters import MAX_CLUSTERS, WireCluster, read_clusters
@@ -33,37 +29,15 @@ class HuaweiClusters:
     """The list of a project's clusters, as a ``ClusterList``.
 
     Args:
-        session: From ``outbound.open_session``.
-        endpoint: See `HuaweiDoor`.
-        project_id: Huawei's.
-        credentials: Asked before every request.
+        door: To the project.
         region: Of the project.
         project: What a person calls the project.
-        clock: Gives the aware time that requests are signed with.
-        timeout: Seconds that one request may take, its body included.
-
-    Raises:
-        ValueError: ``endpoint`` is no plain HTTP URL.
     """
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        endpoint: str,
-        project_id: str,
-        credentials: Credentials,
-        *,
-        region: str,
-        project: str,
-        clock: Callable[[], datetime] = utc_now,
-        timeout: float = 10.0,
-    ) -> None:
-        # A key that may poll but not list must not be taken for a bad one: then nobody would be polled for a while.
-        self._door = HuaweiDoor(
-            session, endpoint, project_id, credentials, clock=clock, timeout=timeout, forbidden=FetchReason.GONE
-        )
-        self._walk_time = timeout * WALK_TIME
-        self._origin = Cluster("", "", region, project, project_id)
+    def __init__(self, door: HuaweiDoor, *, region: str, project: str) -> None:
+        self._door = door
+        self._walk_time = door.timeout * WALK_TIME
+        self._origin = Cluster("", "", region, project, door.project_id)
 
     async def clusters(self) -> Listed:
         """Ask once which clusters there are, following the pages.
@@ -86,7 +60,8 @@ class HuaweiClusters:
         return Listed(tuple(self._cluster(item) for item in found.items.values()), complete=found.complete)
 
     async def _turn(self, url: URL) -> Sheet[WireCluster]:
-        body, _ = await self._door.get(url)
+        # A key that may poll but not list must not be taken for a bad one: then nobody would be polled for a while.
+        body, _ = await self._door.get(url, forbidden=FetchReason.GONE)
         try:
             page = read_clusters(body)
         except UnreadableError as error:

@@ -6,17 +6,14 @@ the bare request. Sources of facts: "D" Huawei's or Open Telekom Cloud's documen
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from urllib.parse import quote
 
-import aiohttp
 from yarl import URL
 
 from notifier.domain.errors import FetchError, FetchReason
 from notifier.domain.model import Action, Cluster, Snapshot
 from notifier.sources.contract import Answer
-from notifier.sources.credentials import Credentials
-from notifier.sources.huawei_door import HuaweiDoor, utc_now
+from notifier.sources.huawei_door import HuaweiDoor
 from notifier.sources.paging import Sheet, walk
 from notifier.sources.wire import MAX_TASKS, Drift, UnreadableError, WireTask, drift, read_page, to_task
 
@@ -30,36 +27,23 @@ _MOST_TARGETS = 50_000
 
 
 class HuaweiCss:
-    """The API of one project, as a ``Source``.
+    """The tasks of a project's clusters, as a ``Source``.
 
     Args:
-        session: From ``outbound.open_session``.
-        endpoint: ``https://css.<region>.myhuaweicloud.com`` or what stands for it, see ``regions.endpoint_of``.
-        project_id: Huawei's.
-        credentials: Asked before every request.
-        clock: Gives the aware time that requests are signed with.
-        timeout: Seconds that one request may take, its body included.
+        door: To the project.
         page_limit: Tasks asked for at once; None leaves it to the server.
         on_drift: Called with what an answer holds that is not known here, whenever there is any.
-
-    Raises:
-        ValueError: ``endpoint`` is no plain HTTP URL.
     """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
-        endpoint: str,
-        project_id: str,
-        credentials: Credentials,
+        door: HuaweiDoor,
         *,
-        clock: Callable[[], datetime] = utc_now,
-        timeout: float = 10.0,
         page_limit: int | None = PAGE_LIMIT,
         on_drift: Callable[[frozenset[Drift]], None] | None = None,
     ) -> None:
-        self._door = HuaweiDoor(session, endpoint, project_id, credentials, clock=clock, timeout=timeout)
-        self._walk_time = timeout * WALK_TIME
+        self._door = door
+        self._walk_time = door.timeout * WALK_TIME
         self._limit = () if page_limit is None else (f"limit={page_limit}",)
         self._on_drift = on_drift
         self._targets: dict[tuple[str, Action], _Target] = {}

@@ -57,7 +57,7 @@ class Reply(NamedTuple):
 
 
 class HuaweiDoor:
-    """The API of one project.
+    """The API of one project, for all that ask it.
 
     Args:
         session: From ``outbound.open_session``.
@@ -66,10 +66,11 @@ class HuaweiDoor:
         credentials: Asked before every request.
         clock: Gives the aware time that requests are signed with.
         timeout: Seconds that one request may take, its body included.
-        forbidden: What a 403 of the gateway or of IAM means: that the keys are no good, or that they lack this one permission.
 
     Attributes:
         clusters: The address of the project's clusters.
+        project_id: As given.
+        timeout: As given.
 
     Raises:
         ValueError: ``endpoint`` is no plain HTTP URL.
@@ -84,24 +85,27 @@ class HuaweiDoor:
         *,
         clock: Callable[[], datetime] = utc_now,
         timeout: float = 10.0,
-        forbidden: FetchReason = FetchReason.REFUSED,
     ) -> None:
         base = URL(endpoint)
         if base.scheme not in {"http", "https"} or not base.host or base.user or base.query_string:
             raise ValueError(
                 "the endpoint must be an HTTP URL without user and query, such as https://css.cn-north-4.myhuaweicloud.com"
             )
+        self.project_id, self.timeout = project_id, timeout
         self._session = session
         self.clusters = f"{endpoint.rstrip('/')}/v1.0/{quote(project_id, safe='')}/clusters"
         self._headers = {"Content-Type": "application/json", "X-Project-Id": project_id}
         self._credentials = credentials
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout)
-        self._forbidden = forbidden
         self._signer: Signer | None = None
 
-    async def get(self, url: URL) -> Reply:
+    async def get(self, url: URL, forbidden: FetchReason = FetchReason.REFUSED) -> Reply:
         """A good answer.
+
+        Args:
+            url: Below the endpoint.
+            forbidden: What a 403 of the gateway or of IAM means: that the keys are no good, or that they lack this permission.
 
         Raises:
             FetchError: There is none.
@@ -114,13 +118,13 @@ class HuaweiDoor:
                 if response.status == HTTPStatus.OK:
                     name = response.headers.get(REQUEST_ID)
                     return Reply(await read_capped(response), name and text(name, _LONGEST_ID))
-                raise await _refusal(response, headers, now, self._forbidden)
+                raise await _refusal(response, headers, now, forbidden)
             finally:
                 response.release()
         except CredentialsError as error:
             raise FetchError(FetchReason.REFUSED, text(str(error), _MAX_DETAIL)) from None
         except TimeoutError:
-            raise FetchError(FetchReason.TIMEOUT, f"no complete answer within {self._timeout.total:g} s") from None
+            raise FetchError(FetchReason.TIMEOUT, f"no complete answer within {self.timeout:g} s") from None
         except BodyTooLarge as error:
             raise FetchError(FetchReason.UNREADABLE, str(error)) from None
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:

@@ -29,6 +29,7 @@ from notifier.engine.watch import Watch
 from notifier.outbound import open_session
 from notifier.sources.credentials import Given
 from notifier.sources.huawei_css import HuaweiCss
+from notifier.sources.huawei_door import HuaweiDoor
 from notifier.sources.signing import Keys
 from notifier.sources.upgrades import STAGES
 from notifier.sources.wire import read_page
@@ -171,7 +172,7 @@ async def measure(url: str, folder: str, repeat: int) -> dict[str, list[tuple[fl
     """For each kind of poll, the costs of a bare GET and of a poll in turns, so that both meet the same noise."""
     found: dict[str, list[tuple[float, float]]] = {}
     async with open_session() as session:
-        source = HuaweiCss(session, url, PROJECT, Given(Keys("AK" * 10, "SK" * 20)))
+        source = HuaweiCss(HuaweiDoor(session, url, PROJECT, Given(Keys("AK" * 10, "SK" * 20))))
         store = Store(f"sqlite:///{folder}/bench-{repeat}.db").open()
         try:
             for kind, prefix in KINDS.items():

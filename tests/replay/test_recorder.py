@@ -23,6 +23,7 @@ from notifier.rebuilding import Rebuilding
 from notifier.sources.contract import Answer
 from notifier.sources.credentials import Given, Token
 from notifier.sources.huawei_css import HuaweiCss
+from notifier.sources.huawei_door import HuaweiDoor
 from notifier.sources.recorder import Limits, Recordings
 from notifier.sources.recording import Entry, Reading, RecordingError, files_of
 from notifier.sources.redaction import Redaction
@@ -99,7 +100,7 @@ async def test_what_is_recorded_of_a_real_source_says_what_the_source_said(tmp_p
     for options in ({}, {"paging": "ignored"}):
         folder = tmp_path / str(len(options))
         async with Simulator(SCENARIOS["history"], **options) as cloud, open_session() as session:  # type: ignore[arg-type]
-            source = HuaweiCss(session, cloud.url, PROJECT_ID, Given(Token("t")), page_limit=5)
+            source = HuaweiCss(HuaweiDoor(session, cloud.url, PROJECT_ID, Given(Token("t"))), page_limit=5)
             with Recordings(folder) as kept:
                 plan = cloud.scenario.clusters[0]
                 cluster = Cluster(plan.id, plan.name, "r", "p", PROJECT_ID)

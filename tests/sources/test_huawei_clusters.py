@@ -19,6 +19,7 @@ from notifier.outbound import open_session
 from notifier.sources import paging
 from notifier.sources.credentials import Given, Token
 from notifier.sources.huawei_clusters import HuaweiClusters
+from notifier.sources.huawei_door import HuaweiDoor
 from notifier.sources.scenarios import PROJECT_ID, SCENARIOS
 from notifier.sources.signing import Keys, parse_authorization, signature
 from notifier.sources.simulator import Paging, Simulator
@@ -41,8 +42,8 @@ async def open_list() -> AsyncIterator[Opening]:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session())
 
-        def opening(endpoint: str, **options: Any) -> HuaweiClusters:
-            return HuaweiClusters(session, endpoint, PROJECT_ID, Given(KEYS), region="cn-north-4", project="prod", **options)
+        def opening(endpoint: str) -> HuaweiClusters:
+            return HuaweiClusters(HuaweiDoor(session, endpoint, PROJECT_ID, Given(KEYS)), region="cn-north-4", project="prod")
 
         yield opening
 
@@ -266,6 +267,8 @@ async def test_a_walk_that_takes_too_long_is_a_failure(open_list: Opening, monke
 
 async def test_a_token_goes_along_as_with_every_request() -> None:
     async with serving(listing([item(1)])) as served, open_session() as session:
-        door = HuaweiClusters(session, served.url, PROJECT_ID, Given(Token("the-token")), region="r", project="p")
-        assert (await door.clusters()).clusters == (Cluster("c-1", "search-1", "r", "p", PROJECT_ID, {}),)
+        door = HuaweiDoor(session, served.url, PROJECT_ID, Given(Token("the-token")))
+        assert (await HuaweiClusters(door, region="r", project="p").clusters()).clusters == (
+            Cluster("c-1", "search-1", "r", "p", PROJECT_ID, {}),
+        )
     assert served.requests[0].headers["X-Auth-Token"] == "the-token"

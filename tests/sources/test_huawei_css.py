@@ -20,6 +20,7 @@ from notifier.outbound import open_session
 from notifier.sources import huawei_css, paging
 from notifier.sources.credentials import Credentials, FromEnvironment, Given, Token
 from notifier.sources.huawei_css import HuaweiCss
+from notifier.sources.huawei_door import HuaweiDoor
 from notifier.sources.signing import Keys, parse_authorization, signature
 from notifier.sources.wire import Drift, DriftKind
 
@@ -44,8 +45,9 @@ async def open_source() -> AsyncIterator[Opening]:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session())
 
-        def opening(endpoint: str, credentials: Credentials | None = None, **options: Any) -> HuaweiCss:
-            return HuaweiCss(session, endpoint, PROJECT, credentials or Given(KEYS), clock=lambda: NOW, **options)
+        def opening(endpoint: str, credentials: Credentials | None = None, *, timeout: float = 10.0, **options: Any) -> HuaweiCss:
+            door = HuaweiDoor(session, endpoint, PROJECT, credentials or Given(KEYS), clock=lambda: NOW, timeout=timeout)
+            return HuaweiCss(door, **options)
 
         yield opening
 
@@ -396,7 +398,7 @@ async def test_a_proxy_that_refuses_is_a_matter_of_the_network(monkeypatch: pyte
     async with serving_bytes(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with open_session() as session:
-            error = await failure(HuaweiCss(session, "https://css.example.test", PROJECT, Given(KEYS)))
+            error = await failure(HuaweiCss(HuaweiDoor(session, "https://css.example.test", PROJECT, Given(KEYS))))
     assert proxy.heads[0].startswith("CONNECT css.example.test:443")
     assert (error.reason, error.detail) == (FetchReason.NETWORK, "the proxy does not let us through: HTTP 403")
 
