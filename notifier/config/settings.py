@@ -182,6 +182,7 @@ class SinkOptions(Part):
         language: Of its words.
         zone: Of the times in them; UTC unless given.
         words: What is said instead of ours, by kind.
+        stages: What stages are called, by the API's names for them.
         fallback: The sink through which it is told that this one fails.
         fallback_after: Seconds for which it may fail before that; a refusal is told at once.
         report: Whether the end of a task brings its report along, to a sink that can send files.
@@ -199,14 +200,15 @@ class SinkOptions(Part):
     language: Language = "en"
     zone: Zone | None = None
     words: Wording = Field(default_factory=dict)
+    stages: Mapping[Name, Name] = Field(default_factory=dict)
     fallback: SinkName | None = None
     fallback_after: Duration = FAILING
     report: bool = False
 
     @property
     def speech(self) -> Words:
-        """In which language and zone the sink speaks to people."""
-        return Words(self.language, self.zone or UTC)
+        """In which language and zone the sink speaks to people, and of which stages."""
+        return Words(self.language, self.zone or UTC, called=self.stages)
 
 
 @dataclass(frozen=True, slots=True)

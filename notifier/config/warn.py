@@ -48,7 +48,7 @@ def _idle(document: Document, sink: SinkEntry) -> Iterator[Problem]:
         yield document.describe(("sinks", sink.name, "fallback_after"), what, "name one, as in fallback: NAME, or leave it out")
     if not getattr(sink.settings, "speaks", True):
         # The hours of quiet are in the sink's zone, unless they have their own.
-        keys = {"language", "words"} if sink.quiet else {"language", "words", "zone"}
+        keys = {"language", "words", "stages"} | (set() if sink.quiet else {"zone"})
         for key in (key for key in given if key in keys):
             what = "changes nothing: what hears this sink is a program"
             yield document.describe(("sinks", sink.name, key), what, "leave it out, or give it to a sink that people read")

@@ -4,7 +4,7 @@ What is said stands in the tables ``phrases_en`` and ``phrases_zh``; here they a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -29,11 +29,13 @@ class Words:
         language: See `LANGUAGES`.
         zone: In which moments are shown.
         given: Says what a configuration wants said of an event instead of our title or summary; None: our own words.
+        called: What a configuration calls stages, by the API's names for them.
     """
 
     language: Language = "en"
     zone: tzinfo = UTC
     given: "Callable[[Event, Slot, Words], str | None] | None" = None
+    called: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def phrases(self) -> Phrases:
@@ -175,7 +177,7 @@ class Words:
 
     def stage(self, name: str) -> str:
         """A stage's name as people call it; the API's own where it is not known."""
-        return self.phrases.stages.get(name, name)
+        return self.called.get(name) or self.phrases.stages.get(name, name)
 
     def numbered(self, order: int | None, name: str) -> str:
         """The same with its number."""

@@ -40,7 +40,7 @@ Duration = Annotated[
 TAKEN = frozenset(
     {
         *("type", "timeout", "rate", "concurrency", "delivery", "digest", "quiet", "language", "zone", "words"),
-        *("fallback", "fallback_after", "report"),
+        *("stages", "fallback", "fallback_after", "report"),
     }
 )
 """What the configuration says of any sink. A setting of one of these names would never reach its sink."""
@@ -49,7 +49,8 @@ TAKEN = frozenset(
 class SinkSettings(BaseModel):
     """What every sink's settings share: strict, frozen, and silent about values when they are wrong.
 
-    ``speaks``: whether people read what it says. To a sink that says no, ``language`` and ``words`` are not given.
+    ``speaks``: whether people read what it says. To a sink that says no, ``language``, ``words`` and ``stages`` are
+    not given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

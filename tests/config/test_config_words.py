@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from notifier import app, telemetry
 from notifier.config import ConfigError
-from notifier.domain.model import Kind
+from notifier.domain.model import Kind, Stage
 from notifier.domain.render import payload, render
 from notifier.domain.samples import FAIL_MESSAGE, sample
 from notifier.domain.words import Words
@@ -293,6 +293,29 @@ def test_the_words_of_a_configuration_reach_the_sink(tmp_path: Path) -> None:
     assert outlet_settings(entry).words == entry.words
 
 
+def test_a_stage_is_called_what_the_configuration_calls_it(tmp_path: Path) -> None:
+    path = tmp_path / "notifier.yaml"
+    own = "language: zh\n    stages: {Quantum alignment: 量子校准, Data migration: 迁移数据}\n    words:\n"
+    told = '      stage.failed: {title: "{{ stage.name|stage }}"}\n'
+    path.write_text(CONFIGURATION.replace("words:\n", own) + told)
+    (entry,) = app.load(path).sinks
+    event = sample(Kind.STAGE_FAILED).event
+    for name, called in (("Quantum alignment", "量子校准"), ("Data migration", "迁移数据"), ("Node creation", "节点创建")):
+        of_stage = replace(event, stage=Stage(5, name, "FAILED"))
+        assert f"阶段 5“{called}”失败" in entry.words.summary(of_stage)
+        assert entry.words.title(of_stage) == called
+        assert called in dict(entry.words.facts(of_stage)).values()
+
+
+def test_a_stage_is_not_called_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "notifier.yaml"
+    path.write_text(CONFIGURATION.replace("words:\n", 'stages: {Data migration: ""}\n    words:\n'))
+    with pytest.raises(
+        ConfigError, match=r"sinks\.out\.stages\.Data migration: must be a text of 1 to 100 characters on one line"
+    ):
+        app.load(path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -321,13 +344,14 @@ MACHINE = (
 
 def test_words_for_a_program_are_warned_of_and_not_used(tmp_path: Path) -> None:
     path = tmp_path / "notifier.yaml"
-    path.write_text(MACHINE + "    words: {task.failed: {summary: ours}}\n")
+    path.write_text(MACHINE + "    words: {task.failed: {summary: ours}}\n    stages: {Data migration: ours}\n")
     path.chmod(0o600)
     settings = app.load(path, {})
     assert [(each.line, each.path) for each in settings.warnings if "changes nothing" in each.what] == [
         (11, "sinks.hook.language"),
         (12, "sinks.hook.zone"),
         (13, "sinks.hook.words"),
+        (14, "sinks.hook.stages"),
     ]
     assert "leave it out, or give it to a sink that people read" in str(settings.warnings[0])
     # What lasts is said again in the words of the sink, and docs/words.md promises English to programs.
