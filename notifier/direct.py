@@ -103,7 +103,7 @@ async def opened(
         if closing:
             troubled(f"the sink could not be closed: {raised(error)}")
 
-    async with Door(sink, entry.timeout, crashed=crashed) as door:
+    async with Door(sink, entry.timeout, crashed=crashed, hide=hidden(entry)) as door:
         problem = await door.shut()
         yield sink if problem is None else problem
         closing = True

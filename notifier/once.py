@@ -13,7 +13,7 @@ from notifier.domain.progress import progress
 from notifier.engine.asking import asked
 from notifier.engine.budget import Budget
 from notifier.outbound import open_session
-from notifier.outlets import alone
+from notifier.outlets import alone, hidden
 from notifier.projects import Project
 from notifier.sources.contract import Source
 
@@ -74,7 +74,7 @@ async def check_sinks(settings: Settings) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for entry in settings.sinks:
         async with open_session(total=entry.timeout) as session:
-            problems = await asked(partial(alone, entry, session), entry.timeout)
+            problems = await asked(partial(alone, entry, session), entry.timeout, hidden(entry))
         if problems is not None:
             found[entry.name] = problems
     return found

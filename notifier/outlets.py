@@ -16,7 +16,7 @@ from notifier.config.masking import secrets_in
 from notifier.domain.holding import Holding, by_itself
 from notifier.domain.model import Event
 from notifier.domain.plan import Audience
-from notifier.engine.attempt import Unusable, raised
+from notifier.engine.attempt import DETAIL, Unusable, raised
 from notifier.engine.desk import StoreDesk
 from notifier.engine.door import Door
 from notifier.engine.fallback import Fallback
@@ -111,7 +111,11 @@ class Building:
             await asyncio.gather(*(door.__aexit__(None, None, None) for door in doors))
 
     def _outlet(self, entry: SinkEntry) -> tuple[Outlet, Door]:
-        name = entry.name
+        name, hide = entry.name, hidden(entry)
+
+        def went_without(what: str, why: str) -> None:
+            telemetry.went_without(name, what, hide(why, DETAIL))
+
         around = Surroundings(
             name=name,
             session=self._session,
@@ -122,7 +126,7 @@ class Building:
             desk=self._desk,
             clock=self._store.now,
             report=entry.report,
-            went_without=partial(telemetry.went_without, name),
+            went_without=went_without,
         )
         try:
             sink = _paced(build_sink(entry, around))
@@ -131,9 +135,9 @@ class Building:
             told = Problem(f"sink {name}", f"cannot be built: {raised(error)}", remedy=f"that is a fault in {entry.type}")
             raise ConfigError([told]) from None
         crashed = partial(telemetry.sink_crashed, name)
-        door = Door(sink, min(entry.timeout, LONGEST_SEND * self._lease), partial(telemetry.sink_shut, name), crashed)
+        door = Door(sink, min(entry.timeout, LONGEST_SEND * self._lease), partial(telemetry.sink_shut, name), crashed, hide)
         if isinstance(sink, Listening):
-            self.listeners.add(name, door)
+            self.listeners.add(name, door, hide)
         patience = patient(sink, crashed) if isinstance(sink, Patient) else by_itself
         self._holdings[name] = Holding(patience, entry.digest, entry.quiet)
         fallback = Fallback(name, self.audience, entry.fallback_after)

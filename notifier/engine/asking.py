@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from notifier.domain.errors import DeliveryError
 from notifier.domain.plain_text import one_line
-from notifier.engine.attempt import checked_error, raised, within
+from notifier.engine.attempt import raised, shown, within
 from notifier.engine.door import Door
 from notifier.sinks.contract import Checkable, Sink
 
@@ -15,39 +15,33 @@ SHOWN = 500
 """Characters of each thing that is wrong."""
 
 
-async def asked(build: Callable[[], Sink], patience: float) -> list[str] | None:
+async def asked(build: Callable[[], Sink], patience: float, hide: Callable[[str, int], str] = one_line) -> list[str] | None:
     """What is wrong with a sink, each in one line; empty if nothing is, None if it can be opened and offers no check.
 
     Args:
         build: Gives the sink, not open yet.
         patience: Seconds that it may take to open.
+        hide: Makes one line of what the sink says, so long at the most, with the sink's secrets hidden.
     """
     try:
         sink = build()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's sink may raise anything
         return [f"cannot be built: {raised(error)}"]
-    async with Door(sink, patience) as door:
+    async with Door(sink, patience, hide=hide) as door:
         if (problem := await door.shut()) is not None:
             return [problem.detail]
-        return await _checked(sink) if isinstance(sink, Checkable) else None
+        return await _checked(sink, hide) if isinstance(sink, Checkable) else None
 
 
-async def _checked(sink: Checkable) -> list[str]:
+async def _checked(sink: Checkable, hide: Callable[[str, int], str]) -> list[str]:
     try:
         found: object = await within(sink.check, LONGEST)
     except TimeoutError:
         return [f"its check gave no answer within {LONGEST:g} s"]
     except DeliveryError as error:
-        return [f"its check failed: {_detail(error)}"]
+        return [f"its check failed: {shown(error, hide).detail}"]
     except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
         return [f"its check failed: {raised(error)}"]
     if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
         return ["its check gave back no list of texts"]
-    return [one_line(line, SHOWN) for line in found]
-
-
-def _detail(error: DeliveryError) -> str:
-    try:
-        return checked_error(error).detail
-    except Exception as wrong:  # noqa: BLE001 - likewise
-        return raised(wrong)
+    return [hide(line, SHOWN) for line in found]

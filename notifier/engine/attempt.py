@@ -154,6 +154,14 @@ def checked_error(error: DeliveryError, hide: Callable[[str, int], str] = one_li
     )
 
 
+def shown(error: DeliveryError, hide: Callable[[str, int], str] = one_line) -> DeliveryError:
+    """The same for whoever only shows it: where it cannot be used, a failure that says what is wrong with it."""
+    try:
+        return checked_error(error, hide)
+    except Exception as wrong:  # noqa: BLE001 - a stranger's error may raise anything when it is looked at
+        return DeliveryError(Outcome.UNCERTAIN, DeliveryReason.CRASHED, raised(wrong))
+
+
 E = TypeVar("E", Outcome, DeliveryReason, Scope)
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.plain_text import one_line
 from notifier.engine.attempt import Unusable, break_off, checked_error, contained, culprit, raised, unheard
 from notifier.sinks.contract import Listening, Sink
 
@@ -36,6 +37,7 @@ class Door:
         patience: Seconds that it may take to open.
         failed: Is told why it could not be opened, and in how many seconds it is tried again.
         crashed: Is told what it raised that is a fault in its code.
+        hide: Makes one line of what the sink says of a failure, so long at the most, with the sink's secrets hidden.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Door:
         patience: float,
         failed: Callable[[str, float], None] = lambda _why, _wait: None,
         crashed: Callable[[BaseException], None] = unheard,
+        hide: Callable[[str, int], str] = one_line,
     ) -> None:
         self.sink = sink
         self.problem: DeliveryError | None = None
@@ -51,6 +54,7 @@ class Door:
         self._patience = patience
         self._failed = failed
         self._crashed = crashed
+        self._hide = hide
         self._tried = asyncio.Event()
         self._closing = asyncio.Event()
         self._again_at = 0.0
@@ -130,7 +134,7 @@ class Door:
         error = _end(inside)
         if isinstance(error, DeliveryError):
             with suppress(Exception):
-                said = checked_error(error)
+                said = checked_error(error, self._hide)
                 return unopened(said.reason, said.detail)
         if isinstance(error, OSError):  # The receiver is down: no fault of the code.
             return unopened(DeliveryReason.NETWORK, raised(error))

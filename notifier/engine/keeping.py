@@ -1,5 +1,6 @@
 """Has a sink say again what lasts, where the receiver would forget it otherwise, and end what no message will end."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from notifier import telemetry
@@ -7,7 +8,7 @@ from notifier.domain.errors import DeliveryError
 from notifier.domain.model import Kind
 from notifier.domain.plain_text import one_line
 from notifier.domain.reminders import lasts
-from notifier.engine.attempt import DETAIL, checked, culprit, within
+from notifier.engine.attempt import checked, culprit, shown, within
 from notifier.sinks.contract import KEEP, Ending, Lasting
 from notifier.store.rows import Held
 from notifier.store.store import Store
@@ -17,8 +18,19 @@ KEEP_EVERY = 60.0
 """Seconds between two looks."""
 
 
-async def keep(sink: Lasting | Ending, name: str, store: Store, owner: str, *, lease: float, patience: float) -> None:
+async def keep(
+    sink: Lasting | Ending,
+    name: str,
+    store: Store,
+    owner: str,
+    *,
+    lease: float,
+    patience: float,
+    hide: Callable[[str, int], str] = one_line,
+) -> None:
     """Let the sink do it within ``patience`` seconds, with the lanes held: nothing may end on the way what is said to last.
+
+    ``hide``: see `shown`.
 
     Raises:
         StoreError: The lanes could not be had, or not be let go of; they are free when the lease is over.
@@ -46,7 +58,7 @@ async def keep(sink: Lasting | Ending, name: str, store: Store, owner: str, *, l
     except TimeoutError:
         telemetry.keep_failed(name, "no answer in time")
     except DeliveryError as error:
-        telemetry.keep_failed(name, one_line(str(error), DETAIL))
+        telemetry.keep_failed(name, str(shown(error, hide)))
     except Exception as error:  # noqa: BLE001 - a stranger's sink may raise anything
         telemetry.sink_crashed(name, culprit(error))
     finally:

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError
 from notifier.domain.plain_text import one_line
-from notifier.engine.attempt import DETAIL, culprit, within
+from notifier.engine.attempt import DETAIL, culprit, shown, within
 from notifier.sinks.contract import Listening
 from notifier.sinks.desk import DeskClosed
 
@@ -21,16 +22,16 @@ class Listeners:
     """All sinks that listen, started and stopped together."""
 
     def __init__(self) -> None:
-        self._sinks: dict[str, Listening] = {}
+        self._sinks: dict[str, tuple[Listening, Callable[[str, int], str]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
-    def add(self, name: str, sink: Listening) -> None:
-        """Have this one listen from `start` on."""
-        self._sinks[name] = sink
+    def add(self, name: str, sink: Listening, hide: Callable[[str, int], str] = one_line) -> None:
+        """Have this one listen from `start` on; ``hide``: see `shown`."""
+        self._sinks[name] = (sink, hide)
 
     def start(self) -> None:
         """Start listening, on the running loop."""
-        self._tasks = [asyncio.create_task(_keep(name, sink), name=f"listen {name}") for name, sink in self._sinks.items()]
+        self._tasks = [asyncio.create_task(_keep(name, *found), name=f"listen {name}") for name, found in self._sinks.items()]
 
     async def stop(self) -> None:
         """Hear nothing more."""
@@ -39,14 +40,16 @@ class Listeners:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _keep(name: str, sink: Listening) -> None:
+async def _keep(name: str, sink: Listening, hide: Callable[[str, int], str]) -> None:
     wait = FIRST_WAIT
     while True:
         began = time.monotonic()
         try:
             await within(sink.listen, None)
-        except (DeliveryError, DeskClosed) as error:
-            detail = one_line(str(error.detail if isinstance(error, DeliveryError) else error), DETAIL)
+        except DeliveryError as error:
+            detail = shown(error, hide).detail
+        except DeskClosed as error:
+            detail = hide(str(error), DETAIL)
         except Exception as error:  # noqa: BLE001 - a sink that cannot hear must still be able to speak
             telemetry.sink_crashed(name, culprit(error))
             detail = type(culprit(error)).__name__

@@ -143,7 +143,8 @@ class Outlet:
         if time.monotonic() >= self._next_keep and isinstance(self._sink, Lasting | Ending):
             self._next_keep = time.monotonic() + KEEP_EVERY
             patience = min(settings.timeout, LONGEST_SEND * settings.lease)
-            await keep(self._sink, settings.name, self._store, self._owner, lease=settings.lease, patience=patience)
+            how = {"lease": settings.lease, "patience": patience}
+            await keep(self._sink, settings.name, self._store, self._owner, **how, hide=settings.hide)
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
         if self._turn is not None and (wait := self._pace.wait()) > 0:

@@ -142,6 +142,24 @@ def test_a_sink_that_cannot_be_built_sends_nothing(stranger: Path, error: str) -
     assert result.stderr == f"notifier: the sink cannot be opened: the sink raised {error.split('(', maxsplit=1)[0]}\n"
 
 
+RAISES = "raise DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, f'no entry for {self.key}')"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ("async def check(self):\n    return [f'{self.key} is refused']\n", "*** is refused"),
+        (f"async def check(self):\n    {RAISES}\n", "its check failed: no entry for ***"),
+        (f"async def __aenter__(self):\n    {RAISES}\n", "the sink cannot be opened: no entry for ***"),
+    ],
+    ids=["says it", "raises it", "cannot be opened"],
+)
+def test_a_check_online_shows_no_secret_of_the_sink(stranger: Path, changed: str, words: str) -> None:
+    result = CliRunner().invoke(main, ["check", "--online", "-c", str(write(stranger, changed))])
+    assert f"sink odd: {words}\n" in result.output
+    assert "canary" not in result.output
+
+
 HANGS = "async def __aenter__(self):\n    await asyncio.Event().wait()\n"
 STUBBORN = """\
 async def __aenter__(self):

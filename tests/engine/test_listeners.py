@@ -105,3 +105,17 @@ async def test_a_stop_does_not_wait_for_a_sink_that_heeds_no_cancelling(monkeypa
     await begun.wait()
     async with asyncio.timeout(10):
         await crew.stop()
+
+
+async def test_a_failure_that_has_none_of_its_parts_does_not_end_the_listening(waits: list[tuple[str, str, float]]) -> None:
+    class Hostile(DeliveryError):
+        def __init__(self) -> None:
+            pass
+
+    ear = Ear(Hostile())
+    crew = Listeners()
+    crew.add("team", ear)
+    crew.start()
+    await asyncio.wait_for(ear.steady.wait(), 5)
+    await crew.stop()
+    assert waits == [("team", "the sink raised AttributeError", 0.001)]

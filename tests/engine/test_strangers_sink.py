@@ -18,7 +18,7 @@ from notifier.config import ConfigError
 from notifier.domain.holding import Holding
 from notifier.domain.samples import samples
 from notifier.engine import attempt as trying
-from notifier.engine import door
+from notifier.engine import door, outlet
 from notifier.outlets import patient
 from notifier.sinks.contract import Patient
 from notifier.sources.scenarios import PROJECT_ID, SCENARIOS, ClusterPlan, Scenario
@@ -37,9 +37,12 @@ class Settings(SinkSettings):
     fault: str = "none"
     key: SecretStr = SecretStr("canary-key-0123456789")
 
+REFUSED = DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "no entry for canary-key-0123456789")
+
 class Sink:
     def __init__(self, settings, surroundings):
         self.fault = settings.fault
+        self.without = surroundings.went_without
         if self.fault == "built":
             raise TypeError("canary")
         if self.fault == "pace":
@@ -48,6 +51,8 @@ class Sink:
     async def __aenter__(self):
         if self.fault == "down":
             raise ConnectionRefusedError("canary")
+        if self.fault == "opens":
+            raise REFUSED
         if self.fault == "hangs":
             while True:
                 try:
@@ -67,8 +72,17 @@ class Sink:
 
     async def send(self, message, last):
         if self.fault == "tells":
-            raise DeliveryError(Outcome.RETRY, DeliveryReason.SERVER, "no entry for canary-key-0123456789")
-        return Receipt()
+            raise REFUSED
+        if self.fault == "goes without":
+            self.without("entry", REFUSED.detail)
+        return Receipt({"keep": "1"} if self.fault == "keeps" else {})
+
+    async def keep(self, receipts):
+        raise REFUSED
+
+    async def listen(self):
+        if self.fault == "listens":
+            raise REFUSED
 """
 CONFIG = """\
 projects:
@@ -201,6 +215,17 @@ async def test_a_secret_in_what_a_sink_says_of_a_failure_is_shown_nowhere(
         await eventually(failed)
         assert set(await said()) == {"no entry for ***"}
     assert "canary" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("fault", ["opens", "listens", "keeps", "goes without"])
+async def test_a_secret_in_what_a_sink_says_of_its_other_work_is_not_logged(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(outlet, "KEEP_EVERY", 0.0)
+    async with Simulator(STORY, speed=600) as cloud, a_crew(written(folder, cloud.url, fault)):
+        await eventually(lambda: "no entry for " in caplog.text)
+    assert "no entry for ***" in caplog.text
+    assert "canary" not in caplog.text
 
 
 @pytest.mark.parametrize("answer", ["10s", float("nan"), float("inf"), -1, 1e300, ValueError("canary"), SystemExit(1)])
