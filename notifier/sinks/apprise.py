@@ -37,10 +37,10 @@ _HOSTED = """
 brevo clicksend d7sms dingtalk discord fcm feishu flock gchat ifttt ilert incidentio kavenegar kook lark line msg91 onesignal
 opsgenie pagerduty pagertree pbul plivo postmark pover prowl pushplus pushy qq resend ringc schan sendgrid ses signl4 sinch slack
 sns spike splunk spugpush squadcast tgram threema twilio twist viber victorops vonage webex wecombot whatsapp wxpusher wxteams
-zoom zulip
+zoom
 """
 HOSTED = frozenset(_HOSTED.split())
-"""Schemes whose host Apprise knows, so that no configuration can point them elsewhere."""
+"""Schemes whose host Apprise knows, so that no configuration can point them elsewhere. ``zulip`` is none: its token is a host."""
 
 LOCAL = frozenset(
     {"blink1", "config", "dbus", "file", "gio", "glib", "gnome", "include", "kde", "macosx", "qt", "syslog", "windows"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import inspect
 import json
 import logging
 import re
@@ -163,6 +164,7 @@ async def test_nothing_of_the_url_is_shown_or_logged(caplog: pytest.LogCaptureFi
         ("jsons://user:canary@[fd00:ec2::254]/", "metadata service"),
         ("json://canary.example", "say accept_risk: true"),
         ("ntfy://canary-topic", "say accept_risk: true"),
+        (f"zulip://bot@org.canary.internal/{'a' * 32}/general", "say accept_risk: true"),
         ("nosuchthing://canary", "say accept_risk: true"),
         ("slack://canary", "Apprise knows no such service, or the URL lacks something"),
     ],
@@ -205,6 +207,9 @@ def test_the_lists_name_what_apprise_knows() -> None:
     for scheme in HOSTED:
         tokens = set(known[scheme]["details"]["tokens"])
         assert not {token for token in tokens if "host" in token or token in {"url", "server", "port"}}, scheme
+        module = sys.modules[apprise.plugins.N_MGR[scheme].__module__]
+        # What Apprise calls a token may have a host behind it.
+        assert not re.search(r"https?://\S*\{\w*(host|server|domain)", inspect.getsource(module)), scheme
 
 
 def test_a_template_that_is_an_id_may_be_named() -> None:
