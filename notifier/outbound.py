@@ -246,6 +246,18 @@ class _Guard:
                     raise AddressRefused(address, f"{network} is denied")
 
 
+def is_metadata(host: str) -> bool:
+    """Whether a host is written as the address of a cloud's metadata service, in any of the forms that lead there."""
+    try:
+        return bool(METADATA.intersection(_forms(ip_address(host))))
+    except ValueError:
+        pass
+    try:  # Resolvers take 2852039166 and 0xa9.0xfe.43518 for addresses.
+        return IPv4Address(socket.inet_aton(host)) in METADATA
+    except (OSError, ValueError):
+        return False
+
+
 def _forms(address: _Address) -> tuple[_Address, ...]:
     """The address itself, and the IPv4 one that it carries where it is a mapped, translated or tunnelled one."""
     if isinstance(address, IPv4Address):

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from threading import Thread
 from types import TracebackType
 from typing import Annotated, Any, Self
@@ -25,7 +24,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event, Kind, Severity
 from notifier.domain.plain_text import one_line
 from notifier.domain.words import Words
-from notifier.outbound import METADATA
+from notifier.outbound import is_metadata
 from notifier.sinks.contract import SinkSettings, Surroundings
 
 try:
@@ -88,12 +87,15 @@ def _url(value: SecretStr) -> SecretStr:
         host = urlsplit(text).hostname or ""
     except ValueError:
         raise ValueError("is no URL") from None
-    for key in sorted(_keys(text)):
+    said = _said(text)
+    for key in sorted(key for key, _ in said):
         if key in OURS:
             raise ValueError(f"must not say {key}: the notifier decides that")
         if key in FILES:
             raise ValueError(_READS.format(key))
-    if _metadata(host):
+    if any(
+        is_metadata(each) for each in (host, *(value for _, value in said))
+    ):  # Some services take a host behind the question mark.
         raise ValueError("names a cloud's metadata service, which is not allowed")
     return value
 
@@ -101,17 +103,10 @@ def _url(value: SecretStr) -> SecretStr:
 _READS = "must not say {}: Apprise would read a file of this machine, or ask an address from here"
 
 
-def _keys(url: str) -> set[str]:
-    """What a URL names behind its question mark, as Apprise reads it: it takes ``;`` for ``&`` and knows no fragment."""
-    keys = [part.partition("=")[0] for part in re.split("[?&;#]", url.partition("?")[2])]
-    return {unquote(key[:1] + key[1:].replace("+", " ")).strip().lower() for key in keys}
-
-
-def _metadata(host: str) -> bool:
-    try:
-        return ip_address(host) in METADATA
-    except ValueError:
-        return False
+def _said(url: str) -> list[tuple[str, str]]:
+    """What a URL says behind its question mark, as Apprise reads it: it takes ``;`` for ``&`` and knows no fragment."""
+    pairs = [part.partition("=") for part in re.split("[?&;#]", url.partition("?")[2])]
+    return [(unquote(key[:1] + key[1:].replace("+", " ")).strip().lower(), unquote(value).strip()) for key, _, value in pairs]
 
 
 def _service(url: SecretStr) -> Any:
