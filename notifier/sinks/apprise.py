@@ -7,9 +7,10 @@ a risk (``accept_risk``), and what acts on this machine itself, or reads its fil
 """
 
 import asyncio
+import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from threading import Thread
@@ -61,6 +62,19 @@ MOST_HUNG = 4
 
 ROOM = 0.9
 """Of what a service takes, how much we fill: Apprise may escape some of it."""
+
+
+def _utf8(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _as_json(text: str) -> int:
+    return len(json.dumps(text))
+
+
+SIZES: Mapping[str, Callable[[str], int]] = {"dingtalk": _as_json, "feishu": _as_json, "lark": _as_json, "wecombot": _utf8}
+"""How services measure a text that count bytes where Apprise counts characters: WeCom those of the text, the others those of the
+whole request. What is too long they refuse in an answer that Apprise takes for a yes."""
 
 LONGEST = 1000
 MOST_EARLIER = 10
@@ -164,6 +178,7 @@ class Sink:
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self._url = settings.url
+        self._size = SIZES.get(settings.url.get_secret_value().partition("://")[0].lower(), len)
         self._words = surroundings.words
         self._seconds = surroundings.timeout * SHARE
         self._service: apprise.Apprise | None = None
@@ -200,12 +215,14 @@ class Sink:
             words = f"{len(self._hung)} earlier calls to {self._name} still hang"
             raise DeliveryError(Outcome.RETRY, DeliveryReason.TIMEOUT, words, scope=Scope.SINK)
         title = _harmless(self._words.marked(message))
-        # A service without titles has it as the first line of the text.
-        room = int(ROOM * self._longest) - (0 if self._titled > 0 else len(title))
+        room = int(ROOM * self._longest)
+        if self._titled <= 0:  # A service without titles has it as the first line of the text.
+            title = _cut(title, room // 2, self._size)
+            room -= self._size(title)
         notify = partial(
             self._service.notify,
             title=title,
-            body=text_of(message, self._words, room),
+            body=text_of(message, self._words, room, self._size),
             notify_type=apprise.NotifyType.SUCCESS
             if message.event.kind is Kind.TASK_SUCCEEDED
             else _TYPES[message.event.severity],
@@ -247,20 +264,28 @@ class Sink:
             raise
 
 
-def text_of(message: Message, words: Words, longest: int) -> str:
+def text_of(message: Message, words: Words, longest: int, size: Callable[[str], int] = len) -> str:
     """The message in a few lines of plain text; its delivery's id is the last, so that a person can tell a repeat.
 
-    At most ``longest`` characters: where there is no room, fewer are named of those that are told along; then the summary is cut.
+    Its ``size`` is at most ``longest``: where there is no room, fewer of what is told along are named; then the summary is cut.
     """
     foot = [words.moment(message.event.time), words.phrases.around.identity.format(id=message.id)]
     remarks = [_harmless(line) for line in words.remarks(message)]
     summary = _harmless(message.summary)
     for most in range(min(MOST_EARLIER, len(message.earlier)), -1, -1):
         text = "\n".join([summary, *remarks, *_earlier(message, words, most), *foot])
-        if len(text) <= longest:
+        if size(text) <= longest:
             return text
-    rest = "\n".join([*remarks, *_earlier(message, words, 0), *foot])
-    return f"{one_line(summary, max(longest - len(rest) - 1, 1))}\n{rest}"
+    rest = "\n".join(["", *remarks, *_earlier(message, words, 0), *foot])
+    return _cut(summary, longest - size(rest), size) + rest
+
+
+def _cut(text: str, room: int, size: Callable[[str], int]) -> str:
+    """As much of a line as there is room for, a character at the least."""
+    most = max(min(len(text), room), 1)
+    while most > 1 and size(one_line(text, most)) > room:
+        most -= 1
+    return one_line(text, most)
 
 
 def _earlier(message: Message, words: Words, most: int) -> list[str]:

@@ -283,7 +283,7 @@ SERVICES = {
     "tgram": ("tgram://123456789:abcdefg_hijklmnop/12315544", 4096),
     "dingtalk": ("dingtalk://ABCDEFGH1234567890", 20_000),
     "feishu": ("feishu://ABCDEFGH1234567890abcdefgh", 20_000),
-    "wecombot": ("wecombot://ABCDEFGH-1234-5678-90ab-cdefghijklmn", 4096),
+    "wecombot": ("wecombot://ABCDEFGH-1234-5678-90ab-cdefghijklmn", 2048),
 }
 CALLS = re.compile(r"@(everyone|here|all|channel|U1|jane)|<[!@#]|<at |<users/|<https?:")
 
@@ -293,6 +293,41 @@ CALLS = re.compile(r"@(everyone|here|all|channel|U1|jane)|<[!@#]|<at |<users/|<h
 async def test_what_strangers_wrote_calls_nobody_and_breaks_no_service(
     service: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    url, longest = SERVICES[service]
+    bodies = answered(service, monkeypatch)
+    async with bridge(url) as sink:
+        for count, message in enumerate(hostile(text), start=1):
+            earlier = (message.event,) * (2 * MOST_EARLIER)
+            await sink.send(replace(message, earlier=earlier), None)
+            assert len(bodies) == count
+    for body in bodies:
+        said = json.loads(body)
+        written = "\n".join(texts(said))
+        assert not CALLS.search(html.unescape(written)), written
+        assert max(len(html.unescape(each)) for each in texts(said)) <= longest
+
+
+# open.dingtalk.com and open.feishu.cn, custom bots: 20,000 bytes and 20 KB a request; developer.work.weixin.qq.com, 91770: 2,048
+# bytes a text.
+@pytest.mark.parametrize(
+    ("service", "request_bytes", "text_bytes"), [("dingtalk", 20_000, 0), ("feishu", 20_000, 0), ("wecombot", 0, 2048)]
+)
+async def test_a_chinese_text_is_no_longer_than_a_service_takes_that_counts_bytes(
+    service: str, request_bytes: int, text_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = Words(language="zh")
+    bodies = answered(service, monkeypatch)
+    async with bridge(SERVICES[service][0], words=words) as sink:
+        for message in hostile("节点" * 600):
+            await sink.send(replace(message, earlier=(message.event,) * MOST_EARLIER), None)
+    for body in bodies:
+        assert len(body.encode()) <= request_bytes or not request_bytes
+        assert max(len(each.encode()) for each in texts(json.loads(body))) <= text_bytes or not text_bytes
+        assert words.phrases.around.identity.format(id="") in "\n".join(texts(json.loads(body))), "what tells a repeat"
+
+
+def answered(service: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The bodies that are sent from now on; all of them are answered with yes."""
     bodies = list[str]()
 
     def answer(_: requests.Session, request: requests.PreparedRequest, **__: object) -> requests.Response:
@@ -305,17 +340,7 @@ async def test_what_strangers_wrote_calls_nobody_and_breaks_no_service(
 
     monkeypatch.setattr(requests.Session, "send", answer)
     monkeypatch.setattr(apprise.NotifyBase, "throttle", lambda *_, **__: None)
-    url, longest = SERVICES[service]
-    async with bridge(url) as sink:
-        for count, message in enumerate(hostile(text), start=1):
-            earlier = (message.event,) * (2 * MOST_EARLIER)
-            await sink.send(replace(message, earlier=earlier), None)
-            assert len(bodies) == count
-    for body in bodies:
-        said = json.loads(body)
-        written = "\n".join(texts(said))
-        assert not CALLS.search(html.unescape(written)), written
-        assert max(len(html.unescape(each)) for each in texts(said)) <= longest
+    return bodies
 
 
 def texts(said: object) -> list[str]:
