@@ -13,7 +13,7 @@ from typing import TypeVar
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
 from notifier.domain.plain_text import one_line
-from notifier.sinks.contract import Sink
+from notifier.sinks.contract import LARGEST_RECEIPT, Sink
 
 STUBBORN = 1.0
 """Seconds that a sink may go on after it was told to stop. Then its work is closed under it."""
@@ -120,7 +120,7 @@ def culprit(error: BaseException) -> BaseException:
 
 
 def checked(receipt: object) -> Receipt:
-    """Refuse what a stranger's sink may give back instead of a receipt: it could not be stored.
+    """Refuse what a stranger's sink may give back instead of a receipt: it could not be stored, or would fill the store.
 
     Raises:
         Exception: What is wrong, or what looking at it raises.
@@ -131,10 +131,13 @@ def checked(receipt: object) -> Receipt:
     if not isinstance(fields, Mapping):
         raise Unusable("the sink gave back a receipt whose fields are no mapping")
     found = dict(fields)
+    size = 0
     for text in (*found.keys(), *found.values()):
         if not isinstance(text, str):
             raise Unusable("the sink gave back a receipt that holds more than text")
-        text.encode()
+        size += len(text) if len(text) > LARGEST_RECEIPT else len(text.encode())
+        if size > LARGEST_RECEIPT:
+            raise Unusable(f"the sink gave back a receipt of more than {LARGEST_RECEIPT // 1024} KiB")
     return Receipt(found)
 
 

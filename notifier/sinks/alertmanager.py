@@ -47,10 +47,8 @@ LASTS = timedelta(days=7)
 
 NEWS_LASTS = timedelta(minutes=5)
 
-VALUE = 200
-"""Characters of a label's value."""
-
-ANNOTATION = 4000
+NAME, VALUE, ANNOTATION = 100, 200, 1000
+"""Characters of a label's name, of its value, and of an annotation. The receipt holds every alert that fires."""
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ADDRESS = re.compile(r"https?://[^\s?#@]+")
@@ -299,7 +297,7 @@ def _place(event: Event) -> dict[str, str]:
 def _label(name: str) -> str:
     """A label's name as Prometheus has them: ``team/name`` becomes ``team_name``."""
     plain = re.sub("[^a-zA-Z0-9_]", "_", name)
-    return plain if _LABEL.fullmatch(plain) else f"_{plain}"
+    return (plain if _LABEL.fullmatch(plain) else f"_{plain}")[:NAME]
 
 
 def _not_taken(answer: Answer | DeliveryError) -> DeliveryError | None:

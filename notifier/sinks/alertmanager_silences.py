@@ -42,6 +42,9 @@ TRIES = 3
 LONGEST_NAME = 200
 """Characters of a node's name. What is longer is none, and its silence would be too long to be read back."""
 
+MOST_NODES = 200
+"""Nodes that are silenced at once: more than a cluster has. The receipt holds a silence for each."""
+
 AUTHOR = "css-upgrade-notifier"
 
 _ID = re.compile("[0-9a-fA-F-]{1,64}")
@@ -284,7 +287,7 @@ def _wanted(event: Event) -> tuple[str, ...]:
     if task is None or task.status != Status.RUNNING or event.kind is Kind.TASK_VANISHED:
         return ()
     # A matcher for the empty name would fit every alert without the label, which Alertmanager refuses.
-    return tuple(node for node in task.nodes.in_flight if node and len(node) <= LONGEST_NAME)
+    return tuple(node for node in task.nodes.in_flight if node and len(node) <= LONGEST_NAME)[:MOST_NODES]
 
 
 def _object(receipt: Receipt, name: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ DETAIL = 512
 """Bytes of a failure's detail: it stands in a log line, a row and a page."""
 
 RECEIPT = 16 * 1024
-"""Bytes of a receipt; it is stored with the lane, and read with every message."""
+"""Bytes of a receipt; it is stored with the lane, and read with every message. The program takes some more, `LARGEST_RECEIPT`."""
 
 STANDSTILL = 0.3
 """Seconds for which a sink may hold up the whole program."""
@@ -353,6 +353,14 @@ class SinkConformance(ABC):
             await _send(sink, sample(Kind.TASK_FAILED), Receipt({"of": "another version"}))
             assert len(receiver.received) == 1
 
+    async def test_receipts_stay_small(self) -> None:
+        """A receipt is for what the receiver knows a message by, not for what was said: that may be of any length."""
+        last: Receipt | None = None
+        async with self.running() as (sink, _):
+            for message in hostile(HOSTILE["long"], mark=None):
+                with suppress(DeliveryError):
+                    last = await _send(sink, message, last)
+
     async def test_secrets_are_never_shown(self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
         """Not by repr or str, not by an error or its traceback, not in a log at DEBUG, not on the screen."""
         caplog.set_level(logging.DEBUG)
@@ -400,9 +408,9 @@ class SinkConformance(ABC):
             assert "canary-value" not in str(wrong.value)
 
 
-def hostile(text: str) -> Iterator[Message]:
+def hostile(text: str, mark: str | None = "TEST") -> Iterator[Message]:
     """Each sample with ``text`` wherever a stranger's text can come in."""
-    for message in samples():
+    for message in samples(mark=mark):
         event = message.event
         cluster = replace(event.cluster, name=text, labels={"team": text, text: "x"}, project=text)
         task = event.task and replace(
@@ -524,7 +532,7 @@ async def _look_around(sink: Sink) -> None:
 async def _end(sink: Ending, receipt: Receipt) -> Receipt:
     async with asyncio.timeout(PATIENCE):
         after = await sink.end(receipt)
-    assert isinstance(after, Receipt)
+    _assert_kept(after)
     return after
 
 
@@ -537,11 +545,7 @@ async def _keep(sink: Lasting, receipts: list[Receipt]) -> None:
 async def _send(sink: Sink, message: Message, last: Receipt | None = None) -> Receipt:
     async with asyncio.timeout(PATIENCE):
         receipt = await sink.send(message, last)
-    assert isinstance(receipt, Receipt)
-    assert all(isinstance(part, str) for pair in receipt.fields.items() for part in pair)
-    assert sum(len(part.encode()) for pair in receipt.fields.items() for part in pair) <= RECEIPT, (
-        "kept and read again every time"
-    )
+    _assert_kept(receipt)
     return receipt
 
 
@@ -559,7 +563,17 @@ async def _failure(sink: Sink, message: Message) -> DeliveryError:
     assert error.detail.isprintable()
     assert len(error.detail.encode()) <= DETAIL
     assert wait is None or (isinstance(wait, int | float) and isfinite(wait))
+    if error.receipt is not None:
+        _assert_kept(error.receipt)
     return error
+
+
+def _assert_kept(receipt: Receipt) -> None:
+    """A receipt that can be stored."""
+    assert isinstance(receipt, Receipt)
+    assert all(isinstance(part, str) for pair in receipt.fields.items() for part in pair)
+    size = sum(len(part.encode()) for pair in receipt.fields.items() for part in pair)
+    assert size <= RECEIPT, "a receipt is kept, and read again every time"
 
 
 def _assert_harmless(received: list[Received]) -> None:

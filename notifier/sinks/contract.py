@@ -46,6 +46,10 @@ TAKEN = frozenset(
 """What the configuration says of any sink. A setting of one of these names would never reach its sink."""
 
 
+LARGEST_RECEIPT = 64 * 1024
+"""Bytes of a receipt, at the most: it is stored with each message, and read with the next. To give back more is a fault."""
+
+
 class SinkSettings(BaseModel):
     """What every sink's settings share: strict, frozen, and silent about values when they are wrong.
 

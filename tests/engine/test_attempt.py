@@ -14,6 +14,7 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.samples import samples
 from notifier.engine import attempt as engine
 from notifier.engine.attempt import attempt
+from notifier.sinks.contract import LARGEST_RECEIPT
 
 MESSAGE = samples(datetime.now(UTC), run=token_hex(4))[0]
 
@@ -126,6 +127,19 @@ async def test_a_long_detail_is_cut(text: str) -> None:
 @pytest.mark.parametrize("wrong", [None, True, "thanks", Receipt({"n": 1}), Receipt({"n": "\ud800"}), Receipt(None)])  # type: ignore[dict-item,arg-type]
 async def test_what_is_no_receipt_is_not_taken_for_one(wrong: object) -> None:
     assert (await failed(giving(wrong))).reason is DeliveryReason.CRASHED
+
+
+@pytest.mark.parametrize("fields", [{"a": "x" * LARGEST_RECEIPT}, {"a": "é" * (LARGEST_RECEIPT // 2)}, {"x" * 10**8: ""}])
+async def test_a_receipt_that_would_fill_the_store_is_a_fault_of_the_sink(fields: dict[str, str]) -> None:
+    words = "the sink gave back a receipt of more than 64 KiB"
+    found = await failed(giving(Receipt(fields)))
+    assert (found.outcome, found.reason, found.detail) == (Outcome.UNCERTAIN, DeliveryReason.CRASHED, words)
+    assert (await failed(raising(fails(receipt=Receipt(fields))))).detail == words
+
+
+async def test_a_receipt_may_be_of_some_size() -> None:
+    receipt = Receipt({"a": "x" * (LARGEST_RECEIPT - 1)})
+    assert await tried(giving(receipt)) == receipt
 
 
 async def test_a_send_that_is_no_coroutine_is_a_fault_of_the_sink(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,6 +342,20 @@ class ReturnsAnArchive(Good):
         return Receipt({"all": "x" * 10_000_000})
 
 
+class RemembersWhatItSaid(Good):
+    async def send(self, message: Message, last: Receipt | None) -> Receipt:  # type: ignore[explicit-override]
+        await super().send(message, last)
+        return Receipt({"said": message.summary, "before": (last or Receipt()).fields.get("said", "")})
+
+
+class AchievesAnArchive(Good):
+    async def send(self, message: Message, last: Receipt | None) -> Receipt:  # type: ignore[explicit-override]
+        try:
+            return await super().send(message, last)
+        except DeliveryError as error:
+            raise DeliveryError(error.outcome, error.reason, error.detail, receipt=Receipt({"all": "x" * 100_000})) from None
+
+
 class ReturnsNumbers(Good):
     async def send(self, message: Message, last: Receipt | None) -> Receipt:  # type: ignore[explicit-override]
         await super().send(message, last)
@@ -408,6 +422,7 @@ CHECKS: dict[str, Check] = {
     "surrogates": lambda checked, _: checked.test_hostile_text_is_delivered_as_one_message_or_refused(HOSTILE["lone surrogates"]),
     "identity": lambda checked, _: checked.test_a_repeat_has_the_identity_of_the_first(),
     "receipt": lambda checked, _: checked.test_a_strange_receipt_of_the_message_before_is_survived(),
+    "small receipts": lambda checked, _: checked.test_receipts_stay_small(),
     "cancel": lambda checked, _: checked.test_cancelling_leaves_nothing_running(),
     "at once": lambda checked, _: checked.test_messages_may_be_sent_at_once(),
     "secrets": lambda checked, captures: checked.test_secrets_are_never_shown(*captures),
@@ -475,6 +490,8 @@ FAULTS = [
     (LeavesATask, "closing"),
     (ReturnsAnArchive, "kinds"),
     (ReturnsNumbers, "kinds"),
+    (RemembersWhatItSaid, "small receipts"),
+    (AchievesAnArchive, "failure"),
     (TurnsTextRound, "bidi"),
     (NoCoroutine, "registry"),
     (TakesAnySetting, "registry"),

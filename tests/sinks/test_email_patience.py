@@ -5,15 +5,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from smtp_servers import Script, mailing, post_office, scripted, willing
+from smtp_servers import Script, mailing, post_office, scripted, settings, willing
 from tries import after, failure
 
 from notifier.domain.errors import DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt, Report
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample
+from notifier.sinks.contract import LARGEST_RECEIPT
 from notifier.sinks.email import LEAST
-from notifier.sinks.email_progress import MOST_DOUBTS, PATIENCE
+from notifier.sinks.email_letter import Letter
+from notifier.sinks.email_progress import MOST_DOUBTS, PATIENCE, Progress, Written
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
 
@@ -85,6 +87,14 @@ async def test_what_comes_after_it_does_not_wait_for_him_again_but_asks_him() ->
         reached = await sink.send(after(another, GRAVE), at_once.receipt)
         office.on = FULL
         assert (await failure(sink, NEXT, reached)).outcome is Outcome.RETRY, "his mailbox had room, so he is waited for"
+
+
+def test_however_many_and_long_the_addresses_are_the_receipt_can_be_stored() -> None:
+    everybody = tuple(f"{number:064}@{'x' * 60}.{'y' * 60}.{'z' * 28}" for number in range(100))
+    settings(25, to=everybody)
+    mail = Letter(f"<{NEWS.id}@{'x' * 60}.example>", "\U0001f600" * 200, b"")
+    receipt = Written(NEWS, mail, None).receipt(Progress(have=everybody, behind=frozenset(everybody), doubts=2), "r" * 200)
+    assert sum(len(part.encode()) for pair in receipt.fields.items() for part in pair) <= LARGEST_RECEIPT
 
 
 async def test_nobody_is_given_up_while_nobody_has_it() -> None:

@@ -24,7 +24,8 @@ from notifier.outbound import open_session
 from notifier.sinks import posting
 from notifier.sinks.alertmanager import LASTS, Settings, Sink
 from notifier.sinks.alertmanager_receipt import ENDED
-from notifier.sinks.contract import KEEP, Checkable, Ending, Lasting, Patient, Surroundings
+from notifier.sinks.conformance import hostile
+from notifier.sinks.contract import KEEP, LARGEST_RECEIPT, Checkable, Ending, Lasting, Patient, Surroundings
 
 # github.com/prometheus/alertmanager, api/v2/openapi.yaml: postableAlerts, postableSilence. Times as Go's RFC 3339 wants them.
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
@@ -299,6 +300,20 @@ async def test_of_several_one_that_accepts_is_enough_and_all_are_told() -> None:
     assert [len(said(each)) for each in (receiver, other)] == [1, 1]
     assert len(found) == 1
     assert found[0].startswith("127.0.0.1: ")
+
+
+async def test_whatever_is_told_and_missed_the_receipt_can_be_stored() -> None:
+    """Two conditions fire or have ended without everybody knowing, and all text is as long as can be."""
+
+    async def refuses(_: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    story = {message.event.kind: message for message in hostile("\U0001f600" * 10_000, mark=None)}
+    last: Receipt | None = None
+    async with cluster(accepts, refuses) as (sink, _, _):
+        for kind in (Kind.TASK_STALLED, Kind.TASK_FAILED, Kind.TASK_STALLED, Kind.TASK_SUCCEEDED):
+            last = await sink.send(story[kind], last)
+            assert sum(len(part.encode()) for pair in last.fields.items() for part in pair) <= LARGEST_RECEIPT
 
 
 @pytest.mark.parametrize(("status", "text"), [(503, ""), (200, "<html>Sign in</html>")])
