@@ -66,6 +66,10 @@ _ON_THE_WAY = {
 }
 
 _OF_MAIL = {
+    r"(?P<inner>.+), (?P<count>\d+) times: it may well have arrived, and is not sent again": (
+        "{inner}（共 {count} 次）；邮件很可能已送达，不再重发"
+    ),
+    r"(?P<inner>.+): it may well have arrived, and is not sent again": "{inner}；邮件很可能已送达，不再重发",
     "no answer after the message was sent": "邮件内容发出后未收到应答",
     rf"no answer in time \({_STEP}\)": "{step}未及时收到应答",
     rf"the connection was closed \({_STEP}\)": "{step}连接被关闭",
@@ -83,6 +87,12 @@ _OF_MAIL = {
     ),
     r"refused for (?P<listed>.+); (?P<have>\d+) of the recipients have it": (
         "收件人被拒绝（括号内为对方应答）：{listed}；{have} 位收件人已收到"
+    ),
+    r"put off and given up for (?P<listed>.+) and (?P<more>\d+) more; (?P<have>\d+) of the recipients have it": (
+        "收件人一直未被接收，已放弃（括号内为对方应答）：{listed}，另有 {more} 位；{have} 位收件人已收到"
+    ),
+    r"put off and given up for (?P<listed>.+); (?P<have>\d+) of the recipients have it": (
+        "收件人一直未被接收，已放弃（括号内为对方应答）：{listed}；{have} 位收件人已收到"
     ),
     r"not accepted yet for (?P<listed>.+) and (?P<more>\d+) more; (?P<have>\d+) of the recipients have it": (
         "收件人暂未被接收（括号内为对方应答）：{listed}，另有 {more} 位；{have} 位收件人已收到"
@@ -122,6 +132,7 @@ _OF_OURS = {
     r"the sink gave back a receipt .+": "渠道程序返回的回执无效",
     "the sink came to no end": "渠道程序未能结束",
     r"the sink cannot be opened: (?P<inner>.+)": "渠道无法启动：{inner}",
+    r"it took longer than (?P<seconds>[\d.]+) s": "耗时超过 {seconds}",
     "the sink is no longer in the configuration": "渠道已从配置中删除",
     "it is over, or nobody asks for it any more": "情况已结束，或已不再需要提醒",
     "it is over": "情况已结束",

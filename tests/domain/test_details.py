@@ -24,9 +24,7 @@ CALLED = frozenset({"detail", "words"})
 FILLINGS = ("7", "HTTP 503", "name", "on connecting", "stdout", "connection refused")
 """What may stand in the holes of a detail: a number, an answer, a name, a step, another detail."""
 
-FOR_COMMANDS = frozenset(
-    {"buttons need one that begins with xapp- and has the scope connections:write", "it took longer than 7 s"}
-)
+FOR_COMMANDS = frozenset({"buttons need one that begins with xapp- and has the scope connections:write"})
 """What only a command says, or the log."""
 
 
@@ -53,6 +51,19 @@ FOR_COMMANDS = frozenset(
             "refused for a@b.c (550 unknown) and 2 more; 1 of the recipients have it",
             "收件人被拒绝（括号内为对方应答）：a@b.c (550 unknown)，另有 2 位；1 位收件人已收到",
         ),
+        (
+            "put off and given up for a@b.c (452 full); 1 of the recipients have it",
+            "收件人一直未被接收，已放弃（括号内为对方应答）：a@b.c (452 full)；1 位收件人已收到",
+        ),
+        (
+            "no answer after the message was sent, 2 times: it may well have arrived, and is not sent again",
+            "邮件内容发出后未收到应答（共 2 次）；邮件很可能已送达，不再重发",
+        ),
+        (
+            "no answer after the message was sent: it may well have arrived, and is not sent again",
+            "邮件内容发出后未收到应答；邮件很可能已送达，不再重发",
+        ),
+        ("the sink cannot be opened: it took longer than 10 s", "渠道无法启动：耗时超过 10 秒"),
         (
             "our clock is 9 min ahead of the API's, set it right; HTTP 401 APIG.0301: expired",
             "本机时钟比 API 快 9 分钟，请校准；HTTP 401 APIG.0301，对方应答：“expired”",
