@@ -12,6 +12,7 @@ takes none. The API: developer.pagerduty.com/docs, "Send an alert event" and "Se
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from types import TracebackType
@@ -141,7 +142,14 @@ class Sink:
         event = message.event
         told = False
         for action, condition in _of_test(message) if message.mark == TEST else now.steps(message):
-            await self._enqueue(ALERTS, self._alert(message, action, condition))
+            try:
+                await self._enqueue(ALERTS, self._alert(message, action, condition))
+            except DeliveryError as error:
+                if message.mark == TEST and action == "trigger" and error.outcome is not Outcome.REJECTED:
+                    # It may have been opened all the same, and nobody tries again to end it.
+                    with suppress(DeliveryError):
+                        await self._enqueue(ALERTS, self._alert(message, "resolve", condition))
+                raise
             now.done(action, condition, event)
             told = True
         if event.kind is Kind.TASK_SUCCEEDED or not (told or now.knows(message)):

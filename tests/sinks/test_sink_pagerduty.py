@@ -13,6 +13,8 @@ from aiohttp import web
 from fake_pagerduty import KEY, PagerDuty, checked, duty, said, settings_for
 from pagerduty_story import GOLDEN, story, written
 from pydantic import ValidationError
+from sink_receivers import break_off
+from tries import failure
 
 from notifier.domain.conditions import OPENS
 from notifier.domain.diff import diff
@@ -290,6 +292,21 @@ async def test_a_test_touches_no_real_incident_and_leaves_none_open() -> None:
     assert said(receiver)[1:] == [("change", ""), ("trigger", "failure"), ("resolve", "failure")]
     assert json.loads(receiver.posts[2].body)["payload"]["severity"] == "info"
     assert len({json.loads(post.body)["dedup_key"] for post in receiver.posts[2:]}) == 1
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+async def test_a_test_whose_page_was_taken_though_the_answer_says_otherwise_leaves_none_open(*, breaks: bool) -> None:
+    service = PagerDuty()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        answered = await service.answer(request)
+        if (await request.json())["event_action"] == "trigger":
+            return break_off(request) if breaks else web.Response(status=504)
+        return answered
+
+    async with duty(answer) as (sink, _):
+        await failure(sink, sample(Kind.TASK_FAILED))
+    assert (len(service.pages), service.incidents) == (1, {})
 
 
 async def test_all_samples_of_a_test_leave_nothing_open() -> None:
