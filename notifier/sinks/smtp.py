@@ -28,7 +28,10 @@ GREYLISTED = 60.0
 """Seconds before an address is tried again that was put off: a server that greylists counts tries that come sooner against us."""
 
 GOODBYE = 0.5
-"""Seconds for the answer to ``QUIT``: the mail is delivered already."""
+"""Seconds for the answer to ``QUIT``, at the most: the mail is delivered already."""
+
+PARTING = 0.1
+"""Of the time of a conversation, how much may follow it: whoever waits for its end waits a little longer, and no more."""
 
 _CLOSING = 421
 _EXCEEDS_STORAGE = 552
@@ -204,7 +207,7 @@ class _Call:
     async def part(self) -> None:
         """Say goodbye; what comes back no longer matters."""
         with suppress(SMTPException, OSError):
-            async with asyncio.timeout(GOODBYE):
+            async with asyncio.timeout(min(GOODBYE, PARTING * self._server.seconds)):
                 await self._client.quit()
 
     def hang_up(self) -> None:

@@ -11,6 +11,7 @@ from tries import NEWS, after, failure
 
 from notifier.domain.errors import DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt
+from notifier.engine.attempt import attempt
 from notifier.sinks.smtp import AFTER_DOUBT, GREYLISTED, Step, outcome_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")
@@ -154,6 +155,11 @@ async def test_a_goodbye_that_hangs_costs_little_and_changes_nothing() -> None:
         began = time.monotonic()
         await sink.send(NEWS, None)
         assert time.monotonic() - began < 3
+
+
+async def test_a_goodbye_that_hangs_does_not_make_a_mail_of_little_time_doubtful() -> None:
+    async with scripted(willing(QUIT=b"")) as (port, _), mailing(port, seconds=0.5) as sink:
+        assert isinstance(await attempt(sink, NEWS, None, 0.5), Receipt)
 
 
 async def test_who_has_it_is_not_asked_again_and_who_was_put_off_gets_the_same_mail() -> None:
