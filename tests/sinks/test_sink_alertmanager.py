@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import jsonschema
@@ -22,10 +23,11 @@ from notifier.domain.model import Kind
 from notifier.domain.samples import sample
 from notifier.outbound import open_session
 from notifier.sinks import posting
-from notifier.sinks.alertmanager import LASTS, Settings, Sink
+from notifier.sinks.alertmanager import LASTS, Settings, Sink, _not_taken
 from notifier.sinks.alertmanager_receipt import ENDED
 from notifier.sinks.conformance import hostile
 from notifier.sinks.contract import KEEP, LARGEST_RECEIPT, Checkable, Ending, Lasting, Patient, Surroundings
+from notifier.sinks.posting import Answer as Said
 
 # github.com/prometheus/alertmanager, api/v2/openapi.yaml: postableAlerts, postableSilence. Times as Go's RFC 3339 wants them.
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
@@ -244,6 +246,21 @@ async def test_every_answer_has_a_meaning(status: int, body: str, outcome: Outco
     error = failure.value
     assert (error.outcome, error.reason, error.scope) == (outcome, reason, scope)
     assert receiver.posts[0].headers["Authorization"] == "Bearer canary-token"
+
+
+def test_every_status_with_every_body_has_its_outcome() -> None:
+    """Of all that can be answered, only a 2xx that says nothing is a yes; the rest is as for every sink that posts."""
+    for status, body in product(range(100, 600), (None, "", " \n", "ok", '{"status": "success"}', "<html>", "[" * 16_000)):
+        answer = Said(status, "", None, None, body)
+        usual = posting.failure(answer)
+        error = _not_taken(usual or answer)
+        if status // 100 != 2:
+            assert error is usual is not None
+        elif body is not None and not body.strip():
+            assert error is None
+        else:
+            assert error is not None
+            assert (error.outcome, error.reason, error.scope) == (Outcome.UNCERTAIN, DeliveryReason.UNREADABLE, Scope.EVENT)
 
 
 @pytest.mark.parametrize("ends", [True, False])
