@@ -362,7 +362,7 @@ class SinkConformance(ABC):
                     last = await _send(sink, message, last)
 
     async def test_secrets_are_never_shown(self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
-        """Not by repr or str, not by an error or its traceback, not in a log at DEBUG, not on the screen."""
+        """Not by repr or str, not by an error or its traceback, not by ``check``, not in a log at DEBUG, not on the screen."""
         caplog.set_level(logging.DEBUG)
         async with self.running() as (sink, receiver):
             settings = self.settings_class.model_validate(dict(receiver.settings))
@@ -371,6 +371,8 @@ class SinkConformance(ABC):
             receiver.behaviour = Behaviour.FAILS
             error = await _failure(sink, sample(Kind.TASK_FAILED))
             shown += [repr(error), str(error), *traceback.format_exception(error)]
+            if isinstance(sink, Checkable):
+                shown += await sink.check()
         shown += [caplog.text, *(repr(record.__dict__) for record in caplog.records), *capfd.readouterr()]
         for secret in self.secrets:
             assert secret not in "\n".join(shown)

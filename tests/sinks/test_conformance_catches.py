@@ -198,6 +198,11 @@ class QuotesTheReceiver(Good):
             raise DeliveryError(error.outcome, error.reason, echoed) from None
 
 
+class ChecksAloud(Good):
+    async def check(self) -> list[str]:
+        return [f"{self.settings.token.get_secret_value()} is refused"]
+
+
 class GivesUpAtOnce(Good):
     async def send(self, message: Message, last: Receipt | None) -> Receipt:  # type: ignore[explicit-override]
         try:
@@ -461,6 +466,7 @@ FAULTS = [
     (ChainsItsCause, "secrets"),
     (Prints, "secrets"),
     (QuotesTheReceiver, "secrets"),
+    (ChecksAloud, "secrets"),
     (GivesUpAtOnce, "failure"),
     (LosesItself, "failure"),
     (TriesThrice, "one try"),
