@@ -22,7 +22,7 @@ from aiohttp import encode_basic_auth
 from pydantic import BeforeValidator, Field, FilePath, SecretStr, field_validator, model_validator
 from yarl import URL
 
-from notifier.domain.conditions import Condition, Heard
+from notifier.domain.conditions import OPENS, Condition, Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event
@@ -224,7 +224,9 @@ class Sink:
     def _alert(self, message: Message, name: str, now: datetime, lasts: timedelta) -> Alert:
         event, words = message.event, self._surroundings.words
         labels = {_label(name): value for name, value in event.cluster.labels.items()}
-        labels |= {"severity": "info" if message.mark else event.severity.word, **_place(event)}
+        # What began once and is over by now is told like any news, and must not page whom its severity would.
+        over = name == NEWS and event.kind in OPENS
+        labels |= {"severity": "info" if message.mark or over else event.severity.word, **_place(event)}
         if name == NEWS or message.mark:
             labels |= {"kind": event.kind.value, "node": event.node or "", "event": event.id, "mark": message.mark or ""}
         labels |= {**self._settings.labels, "alertname": name}

@@ -181,6 +181,8 @@ async def test_a_failure_that_is_sent_again_after_its_end_fires_no_more() -> Non
         last = await told(sink, Kind.TASK_STARTED, Kind.TASK_SUCCEEDED)  # the failure between them was given up
         receipt = await told(sink, Kind.TASK_FAILED, last=last)
     assert said(receiver)[-1] == [("CssUpgradeNews", True)]
+    (news,) = json.loads(receiver.posts[-1].body)
+    assert news["labels"]["severity"] == "info", "a route for what is critical would page somebody"
     assert KEEP not in receipt.fields
 
 
