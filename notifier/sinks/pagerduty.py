@@ -103,7 +103,7 @@ class Sink:
         """
         test = message.mark == TEST
         before = Standing() if test else Standing.read(message.progress or last)
-        now = Standing(set(before.held), before.attempt, before.heard, _about(message))
+        now = replace(before, held=set(before.held), perhaps=set(before.perhaps), about=_about(message))
         try:
             async with asyncio.timeout(self._seconds):
                 await self._tell(message, now)
@@ -126,9 +126,9 @@ class Sink:
             DeliveryError: Not all of it was confirmed; to resolve something twice does no harm.
         """
         now = Standing.read(receipt)
-        for condition in sorted(now.held):
+        for condition in sorted(now.held | now.perhaps):
             await self._enqueue(ALERTS, {"event_action": "resolve", "dedup_key": f"{now.about}-{condition}"})
-        return replace(now, held=set()).receipt
+        return replace(now, held=set(), perhaps=set()).receipt
 
     async def check(self) -> list[str]:
         """See `Checkable`: whether the key may send alerts."""
@@ -142,11 +142,14 @@ class Sink:
         event = message.event
         told = False
         for action, condition in _of_test(message) if message.mark == TEST else now.steps(message):
+            if action == "trigger":
+                now.perhaps.add(condition)
             try:
                 await self._enqueue(ALERTS, self._alert(message, action, condition))
             except DeliveryError as error:
-                if message.mark == TEST and action == "trigger" and error.outcome is not Outcome.REJECTED:
-                    # It may have been opened all the same, and nobody tries again to end it.
+                if error.outcome is Outcome.REJECTED:
+                    now.perhaps.discard(condition)
+                elif message.mark == TEST and action == "trigger":  # Nobody tries again to end it.
                     with suppress(DeliveryError):
                         await self._enqueue(ALERTS, self._alert(message, "resolve", condition))
                 raise

@@ -21,12 +21,15 @@ class Standing:
         attempt: The execution of the task whose failure was told last; 0 where none was.
         heard: What was last said of each condition.
         about: With what the keys of all of them begin, so that they can be resolved when no message says it any more.
+        perhaps: The conditions that may be open: we tried to open them and were not told that it was done. By itself it is
+            nothing that has been achieved.
     """
 
     held: set[str] = field(default_factory=set)
     attempt: int = 0
     heard: Heard = field(default_factory=Heard)
     about: str = field(default="", compare=False)
+    perhaps: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def read(cls, receipt: Receipt | None) -> Self:
@@ -38,13 +41,16 @@ class Standing:
             int(attempt) if attempt.isascii() and attempt.isdecimal() else 0,
             Heard.read(fields.get("heard", "")),
             fields.get(KEEP, ""),
+            {name for name in fields.get("perhaps", "").split(",") if name},
         )
 
     @property
     def receipt(self) -> Receipt:
         """As a receipt remembers it."""
         fields = {"open": ",".join(sorted(self.held)), "attempt": str(self.attempt), "heard": self.heard.text}
-        return Receipt(fields | {KEEP: self.about} if self.held else fields)
+        if self.perhaps:
+            fields["perhaps"] = ",".join(sorted(self.perhaps))
+        return Receipt(fields | {KEEP: self.about} if self.held or self.perhaps else fields)
 
     def steps(self, message: Message) -> Iterator[tuple[Action, str]]:
         """What follows from a message, one by one; `done` is to be called between."""
@@ -53,9 +59,9 @@ class Standing:
         for condition in self.heard.ended(event):
             # What was given up may have been taken all the same, and whether an outage was told by us is not always known: to
             # resolve what is not open does no harm.
-            if condition in self.held or message.skipped or event.kind in _ALWAYS:
+            if self._may_be_open(condition, message) or event.kind in _ALWAYS:
                 yield "resolve", condition
-        if event.kind is Kind.TASK_RETRIED and (Condition.FAILURE in self.held or message.skipped):
+        if event.kind is Kind.TASK_RETRIED and self._may_be_open(Condition.FAILURE, message):
             yield "acknowledge", Condition.FAILURE
         again = opened is Condition.FAILURE and self._once_more(message)
         if opened is None or (self.knows(message) and not again):
@@ -73,6 +79,7 @@ class Standing:
 
     def done(self, action: Action, condition: str, event: Event) -> None:
         """Note what PagerDuty has taken."""
+        self.perhaps.discard(condition)
         if action == "resolve":
             self.held.discard(condition)
         else:
@@ -83,7 +90,11 @@ class Standing:
     def _once_more(self, message: Message) -> bool:
         """Whether an earlier execution's failure may be open: somebody has acknowledged it, and it would page nobody again."""
         attempt = 0 if message.event.task is None else message.event.task.attempt
-        return attempt > self.attempt and (Condition.FAILURE in self.held or (message.skipped > 0 and attempt > 1))
+        known = Condition.FAILURE in self.held | self.perhaps
+        return attempt > self.attempt and (known or (message.skipped > 0 and attempt > 1))
+
+    def _may_be_open(self, condition: str, message: Message) -> bool:
+        return condition in self.held | self.perhaps or message.skipped > 0
 
 
 _ALWAYS = frozenset({Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN, Kind.SINK_RECOVERED})

@@ -171,6 +171,33 @@ async def test_what_was_taken_though_it_was_given_up_is_resolved_by_its_end(open
     assert service.incidents == {}
 
 
+@pytest.mark.parametrize("breaks", [True, False])
+async def test_what_was_given_up_with_a_part_of_it_done_is_resolved_by_its_end_as_well(*, breaks: bool) -> None:
+    """The stall before it was resolved, so the receipt of the failure counts; that of the page itself, nobody knows."""
+    service = PagerDuty()
+    lost = True
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        answered = await service.answer(request)
+        if lost and (await request.json()).get("event_action") == "trigger":
+            return break_off(request) if breaks else web.Response(status=503)
+        return answered
+
+    async with duty(answer) as (sink, _):
+        lost = False
+        stalled = await told(sink, Kind.TASK_STALLED)
+        lost = True
+        given_up = await failure(sink, sample(Kind.TASK_FAILED, mark=None), stalled)
+        assert given_up.receipt is not None
+        assert KEEP in given_up.receipt.fields
+        assert list(service.incidents.values()) == ["triggered"]
+        lost = False
+        last = await told(sink, Kind.TASK_RETRIED, last=given_up.receipt)
+        assert list(service.incidents.values()) == ["acknowledged"]
+        await told(sink, Kind.TASK_SUCCEEDED, last=last)
+    assert service.incidents == {}
+
+
 async def test_a_failure_that_was_taken_though_it_was_given_up_is_paged_anew_after_its_retry() -> None:
     service = PagerDuty()
     async with duty(service.answer) as (sink, _):
