@@ -67,6 +67,10 @@ class Heard:
         touched = {*ENDS.get(event.kind, ()), *((OPENS[event.kind],) if event.kind in OPENS else ())}
         return type(self)({**self.by, **{each.value: max(event.sequence, self.by.get(each, 0)) for each in touched}})
 
+    def beyond(self, event: Event) -> bool:
+        """Whether a later event has spoken of any condition."""
+        return any(number > event.sequence for number in self.by.values())
+
     def opened(self, event: Event) -> Condition | None:
         """The condition that an event opens; None where there is none, or where a later event has spoken of it."""
         condition = OPENS.get(event.kind)

@@ -145,7 +145,7 @@ class Sink:
         """
         now, event = self._surroundings.clock(), message.event
         # A test, a drill or a replay has labels of its own and touches no real alert.
-        before = None if message.mark else message.progress or last
+        before = None if message.mark else _before(message, last)
         firing, ended = firing_of(before), unheard_of(before, now)
         heard = Heard.read(field(before, HEARD))
         at = min(event.time, now)
@@ -280,6 +280,12 @@ class Sink:
     async def _ask(self, base: URL, method: str, path: str, body: bytes) -> Answer:
         url = URL(f"{base}{path}", encoded=True)
         return await post(self._surroundings.session, url, body, self._headers, mask=self._mask, tls=self._tls, method=method)
+
+
+def _before(message: Message, last: Receipt | None) -> Receipt | None:
+    """The receipt to go on from: of earlier tries of the message, unless it is sent again behind what came after it."""
+    overtaken = Heard.read(field(last, HEARD)).beyond(message.event) or Held.read(last).sequence > message.event.sequence
+    return last if overtaken else message.progress or last
 
 
 def _place(event: Event) -> dict[str, str]:

@@ -102,7 +102,7 @@ class Sink:
             DeliveryError: Not all of it was confirmed. Its receipt says what was, so that the next try goes on from there.
         """
         test = message.mark == TEST
-        before = Standing() if test else Standing.read(message.progress or last)
+        before = Standing() if test else Standing.before(message, last)
         now = replace(before, held=set(before.held), perhaps=set(before.perhaps), about=_about(message))
         try:
             async with asyncio.timeout(self._seconds):

@@ -44,6 +44,12 @@ class Standing:
             {name for name in fields.get("perhaps", "").split(",") if name},
         )
 
+    @classmethod
+    def before(cls, message: Message, last: Receipt | None) -> Self:
+        """As it was before a message: how far earlier tries of it came, unless it is sent again behind what came after it."""
+        newest = cls.read(last)
+        return newest if message.progress is None or newest.heard.beyond(message.event) else cls.read(message.progress)
+
     @property
     def receipt(self) -> Receipt:
         """As a receipt remembers it."""

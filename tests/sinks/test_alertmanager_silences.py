@@ -254,6 +254,26 @@ async def test_a_message_that_is_sent_again_long_after_its_time_moves_no_silence
     assert (len(posted(receiver)), asked(receiver)) == (2, 1)
 
 
+async def test_what_had_come_halfway_and_is_sent_again_after_newer_messages_goes_on_from_those() -> None:
+    node, failed = sample(Kind.NODE_STARTED, mark=None), sample(Kind.TASK_FAILED, mark=None)
+    answer = Manager()
+    async with manager(answer) as (sink, receiver, _):
+        first = await sink.send(node, None)
+        newer = await told(sink, Kind.NODE_COMPLETED, last=first)
+        again = await sink.send(replace(node, attempt=2, progress=first), newer)
+        assert again.fields == newer.fields
+        answer.refused = {("DELETE", "/api/v2/silence/"): 503}
+        with pytest.raises(DeliveryError) as halfway:
+            await sink.send(failed, newer)
+        answer.refused.clear()
+        assert halfway.value.receipt is not None
+        over = await told(sink, Kind.TASK_SUCCEEDED, last=halfway.value.receipt)
+        again = await sink.send(replace(failed, attempt=2, progress=halfway.value.receipt), over)
+    assert KEEP not in again.fields, "it would fire for good"
+    (news,) = json.loads([each for each in receiver.posts if each.path == "/api/v2/alerts"][-1].body)
+    assert news["labels"]["alertname"] == "CssUpgradeNews"
+
+
 @pytest.mark.parametrize("name", ["", "x" * 10_000])
 async def test_what_is_no_name_of_a_node_is_not_silenced(name: str) -> None:
     message = sample(Kind.NODE_STARTED, mark=None)

@@ -14,7 +14,7 @@ from fake_pagerduty import KEY, PagerDuty, checked, duty, said, settings_for
 from pagerduty_story import GOLDEN, story, written
 from pydantic import ValidationError
 from sink_receivers import break_off
-from tries import failure
+from tries import after, failure
 
 from notifier.domain.conditions import OPENS
 from notifier.domain.diff import diff
@@ -230,6 +230,28 @@ async def test_a_failure_that_is_sent_again_after_its_end_opens_nothing() -> Non
         last = await told(sink, Kind.TASK_STARTED, Kind.TASK_SUCCEEDED)  # the failure between them was given up
         await told(sink, Kind.TASK_FAILED, Kind.TASK_STALLED, last=last)
     assert [action for action, _ in said(receiver)] == ["change"] * 4
+
+
+async def test_a_failure_that_had_come_halfway_and_is_sent_again_after_its_end_opens_nothing() -> None:
+    service, down = PagerDuty(), True
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if down and (await request.json()).get("event_action") == "trigger":
+            return web.Response(status=503)
+        return await service.answer(request)
+
+    message = sample(Kind.TASK_FAILED, mark=None)
+    async with duty(answer) as (sink, _):
+        down = False
+        stalled = await told(sink, Kind.TASK_STALLED)
+        down = True
+        given_up = await failure(sink, message, stalled)
+        down = False
+        last = await told(sink, Kind.TASK_SUCCEEDED, last=given_up.receipt)
+        last = await sink.send(after(given_up, message), last)
+        assert "triggered" not in service.incidents.values()
+        await sink.send(after(given_up, message), last)
+    assert (len(service.pages), service.incidents) == (1, {})
 
 
 async def test_a_failure_that_is_sent_again_while_it_lasts_is_opened() -> None:
