@@ -25,10 +25,10 @@ from yarl import URL
 from notifier.domain.conditions import OPENS, Condition, Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Message, Receipt
-from notifier.domain.model import Event
+from notifier.domain.model import Event, Severity
 from notifier.domain.plain_text import json_line, one_line
 from notifier.domain.render import iso
-from notifier.sinks.alertmanager_receipt import HEARD, Alert, field, firing_of, moment, remembered, unheard_of
+from notifier.sinks.alertmanager_receipt import HEARD, LOST, Alert, field, firing_of, moment, remembered, unheard_of
 from notifier.sinks.alertmanager_silences import Held, SilenceNodes, Silencer
 from notifier.sinks.contract import SinkSettings, Surroundings
 from notifier.sinks.posting import Answer, Mask, failure, post
@@ -39,6 +39,7 @@ NAMES: Mapping[Condition, str] = {
     Condition.UNREACHABLE: "CssClusterUnreachable",
     Condition.SINK: "CssNotifierSinkFailing",
 }
+SEVERITIES = {NAMES[condition]: kind.severity for kind, condition in OPENS.items()}
 NEWS = "CssUpgradeNews"
 """The name of an alert that no condition stands behind."""
 
@@ -149,8 +150,13 @@ class Sink:
         firing, ended = firing_of(before), unheard_of(before, now)
         heard = Heard.read(field(before, HEARD))
         at = min(event.time, now)
+        lost = message.mark is None and (message.skipped > 0 or bool(field(before, LOST)))
         for over in heard.ended(event):
-            if alert := firing.pop(over, None):
+            alert = firing.pop(over, None)
+            if alert is None and lost:
+                # It was given up and may have been taken all the same. The end of what never fired is heard by nobody.
+                alert = self._alert(message, NAMES[over], now, LASTS)
+            if alert is not None:
                 ended[over] = {**alert, "endsAt": iso(max(moment(alert, "startsAt") or at, at))}
         condition = heard.opened(event)
         fresh = []
@@ -164,7 +170,7 @@ class Sink:
             fresh.append(self._alert(message, NEWS if condition is None else NAMES[condition], now, NEWS_LASTS))
         left = await self._post_ends(ended, fresh, now)
         after = "" if message.mark else heard.after(event).text
-        fields = remembered(firing, left, after)
+        fields = remembered(firing, left, after, lost=lost)
         if self._silencer is None or message.mark:
             return Receipt(fields)
         return await self._silencer.follow(message, before, fields)
@@ -206,7 +212,7 @@ class Sink:
             **{name: {**alert, "endsAt": iso(now)} for name, alert in firing_of(receipt).items()},
         }
         left = await self._post_ends(ended, [], now)
-        return Held.read(receipt).receipt(remembered({}, left, field(receipt, HEARD)))
+        return Held.read(receipt).receipt(remembered({}, left, field(receipt, HEARD), lost=bool(field(receipt, LOST))))
 
     async def check(self) -> list[str]:
         """See `Checkable`: whether each Alertmanager answers."""
@@ -225,8 +231,8 @@ class Sink:
         event, words = message.event, self._surroundings.words
         labels = {_label(name): value for name, value in event.cluster.labels.items()}
         # What began once and is over by now is told like any news, and must not page whom its severity would.
-        over = name == NEWS and event.kind in OPENS
-        labels |= {"severity": "info" if message.mark or over else event.severity.word, **_place(event)}
+        severity = SEVERITIES.get(name) or (Severity.INFO if event.kind in OPENS else event.severity)
+        labels |= {"severity": "info" if message.mark else severity.word, **_place(event)}
         if name == NEWS or message.mark:
             labels |= {"kind": event.kind.value, "node": event.node or "", "event": event.id, "mark": message.mark or ""}
         labels |= {**self._settings.labels, "alertname": name}

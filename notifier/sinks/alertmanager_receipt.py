@@ -19,6 +19,10 @@ ENDED = "ended"
 when it would let them fire."""
 
 
+LOST = "lost"
+"""The field of a receipt that says that messages were given up: what they would have fired may fire, though nothing holds it."""
+
+
 def field(receipt: Receipt | None, name: str) -> str:
     """A field, empty where there is none."""
     return receipt.fields.get(name, "") if receipt else ""
@@ -44,12 +48,13 @@ def unheard_of(receipt: Receipt | None, now: datetime) -> dict[str, Alert]:
     return {name: said["alert"] for name, said in found.items() if isinstance(said.get("alert"), dict)}
 
 
-def remembered(fires: Mapping[str, Alert], ended: Mapping[str, Any], heard: str) -> dict[str, str]:
+def remembered(fires: Mapping[str, Alert], ended: Mapping[str, Any], heard: str, *, lost: bool) -> dict[str, str]:
     """The fields that say so."""
     fields = {
         KEEP: json_line(fires) if fires or ended else "",
         ENDED: json_line(ended) if ended else "",
         HEARD: heard,
+        LOST: "yes" if lost else "",
     }
     return {name: text for name, text in fields.items() if text}
 

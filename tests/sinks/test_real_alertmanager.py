@@ -146,6 +146,15 @@ async def test_a_failure_fires_survives_a_restart_of_alertmanager_and_ends(tmp_p
                 assert {alert["labels"]["alertname"] for alert in left} == {"CssUpgradeNews"}
 
 
+async def test_what_was_taken_though_it_was_given_up_ends(tmp_path: Path) -> None:
+    async with world(tmp_path) as (sink, receiver, _, _):
+        await sink.send(sample(Kind.TASK_FAILED, mark=None), None)
+        await until(receiver, ("CssUpgradeFailed", "firing"))
+        await sink.send(replace(sample(Kind.TASK_SUCCEEDED, mark=None), skipped=1), None)
+        await until(receiver, ("CssUpgradeFailed", "resolved"))
+        assert ("CssUpgradeStalled", "resolved") not in heard(receiver), "the end of what never fired is heard by nobody"
+
+
 async def test_a_node_in_flight_is_silenced_by_its_label_and_heard_again_afterwards(tmp_path: Path) -> None:
     async with world(tmp_path) as (sink, _, port, session):
         last = await told(sink, None, Kind.NODE_STARTED)

@@ -139,6 +139,27 @@ async def test_an_end_finds_its_alert_though_the_cluster_has_other_labels_by_now
     assert first == second
 
 
+@pytest.mark.parametrize(
+    ("opens", "ends"),
+    [
+        (Kind.TASK_PARTIALLY_FAILED, (Kind.TASK_RETRIED, Kind.TASK_SUCCEEDED)),
+        (Kind.TASK_STALLED, (Kind.TASK_RESUMED,)),
+        (Kind.CLUSTER_UNREACHABLE, (Kind.CLUSTER_RECOVERED,)),
+    ],
+)
+async def test_what_was_taken_though_it_was_given_up_is_ended_by_its_end(opens: Kind, ends: tuple[Kind, ...]) -> None:
+    async with manager(news=False, labels={"source": "css"}) as (sink, receiver):
+        await told(sink, opens)
+        last: Receipt | None = None
+        for number, kind in enumerate(ends):
+            last = await sink.send(replace(sample(kind, mark=None), skipped=not number), last)
+    (taken,), *later = (json.loads(each.body) for each in receiver.posts)
+    (ended,) = [alert for alerts in later for alert in alerts if alert["labels"] == taken["labels"]]
+    assert datetime.fromisoformat(ended["endsAt"]) < datetime.now(UTC)
+    assert last is not None
+    assert KEEP not in last.fields
+
+
 async def test_what_nobody_tells_the_end_of_is_ended_and_not_said_again() -> None:
     async with manager() as (sink, receiver):
         assert isinstance(sink, Ending)
