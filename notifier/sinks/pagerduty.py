@@ -73,7 +73,7 @@ class Settings(SinkSettings):
     """
 
     routing_key: Annotated[SecretStr, Field(min_length=32, max_length=32)]
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=300)] = "https://events.pagerduty.com"
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$", max_length=300)] = "https://events.pagerduty.com"
 
 
 class Sink:

@@ -436,7 +436,9 @@ def test_every_severity_has_one_of_pagerdutys(severity: Severity) -> None:
     assert SEVERITIES[severity] == {"debug": "info"}.get(severity.word, severity.word)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"routing_key": "short"}, {"routing_key": KEY, "base_url": "ftp://x"}])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"routing_key": "short"}, *({"routing_key": KEY, "base_url": url} for url in ("ftp://x", "https://u:p@x"))]
+)
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as failure:
         Settings.model_validate(wrong)
