@@ -166,7 +166,7 @@ async def scripted(script: Script, *, drip: float = 0.0, heard: list[str] | None
             while (answer := script(line)) is not None:
                 await say(writer, answer)
                 end = b"\r\n.\r\n" if line == "DATA" and str(answer).startswith("354") else b"\r\n"
-                read = (await reader.readuntil(end)).decode()
+                read = (await reader.readuntil(end)).decode(errors="replace")  # a greeting of TLS may hold a line break
                 line = "<content>" if len(end) > 2 else read.strip()
                 heard.append(read.strip())
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
