@@ -24,6 +24,7 @@ from yarl import URL
 
 from notifier.domain.conditions import OPENS, Condition, Heard
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
+from notifier.domain.links import task_page
 from notifier.domain.message import Message, Receipt
 from notifier.domain.model import Event, Severity
 from notifier.domain.plain_text import json_line, one_line
@@ -244,7 +245,7 @@ class Sink:
             "annotations": {name: one_line(value, ANNOTATION) for name, value in annotations.items()},
             "startsAt": iso(min(event.time, now)),
             "endsAt": iso(now + lasts),
-            **({"generatorURL": self._surroundings.page} if self._surroundings.page else {}),
+            **({"generatorURL": task_page(page, event, message.mark)} if (page := self._surroundings.page) else {}),
         }
 
     async def _post(self, alerts: Sequence[Alert]) -> DeliveryError | None:

@@ -107,9 +107,8 @@ def _url(value: SecretStr) -> SecretStr:
             raise ValueError(f"must not say {key}: the notifier decides that")
         if key in FILES:
             raise ValueError(_READS.format(key))
-    if any(
-        is_metadata(each) for each in (host, *(value for _, value in said))
-    ):  # Some services take a host behind the question mark.
+    # Some services take a host behind the question mark.
+    if any(is_metadata(each) for each in (host, *(value for _, value in said))):
         raise ValueError("names a cloud's metadata service, which is not allowed")
     return value
 

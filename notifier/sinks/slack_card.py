@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from notifier.domain.links import console
+from notifier.domain.links import console, task_page
 from notifier.domain.message import Message
 from notifier.domain.model import FAILURES, TERMINAL, Event, Kind, Severity, Stage, Status, TaskFacts
 from notifier.domain.phrases import Around
@@ -86,7 +86,7 @@ class Card:
             blocks.append(self._nodes(task))
             if task.stages and task.status != Status.SUCCESS:
                 blocks.append(self._plan(task) if native else self._list(task))
-        buttons = self._buttons(event)
+        buttons = self._buttons(message)
         return [
             *blocks,
             *self._notes(message, note, silences, card=task is not None),
@@ -234,7 +234,8 @@ class Card:
         parts.append(self._say.as_of.format(time=kit.date(event.observed_at)))
         return " · ".join(filter(None, parts))
 
-    def _buttons(self, event: Event) -> list[Block]:
+    def _buttons(self, message: Message) -> list[Block]:
+        event = message.event
         buttons = []
         if self.listens:
             over = event.task is not None and event.task.status == Status.SUCCESS
@@ -250,7 +251,7 @@ class Card:
         if (address := console(event)) is not None:
             buttons.append(kit.link(self._say.console, address))
         if self.page is not None:
-            buttons.append(kit.link(self._say.page, self.page))
+            buttons.append(kit.link(self._say.page, task_page(self.page, event, message.mark)))
         return buttons
 
 

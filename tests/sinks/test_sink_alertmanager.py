@@ -114,7 +114,10 @@ async def test_labels_are_what_existing_routes_can_match() -> None:
         "source": "css",
     }
     assert alert["annotations"] == {"summary": message.title, "description": message.summary}
-    assert alert["generatorURL"] == "http://page"
+    assert (
+        alert["generatorURL"]
+        == "http://page/tasks/5a3b1e00-0000-4000-8000-000000000001/UPGRADING/5a3b1e00-0000-4000-8000-0000000000aa"
+    )
 
 
 async def test_a_stall_ends_by_progress_and_by_failure_and_an_outage_by_recovery() -> None:

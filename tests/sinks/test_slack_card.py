@@ -139,7 +139,9 @@ def test_buttons_are_there_only_if_somebody_listens() -> None:
         return [element.get("action_id", element.get("url")) for element in row]
 
     console = "https://console.huaweicloud.com/css/?region=cn-north-4"
-    assert actions(Card(Words(), "http://page"), Kind.TASK_FAILED) == [console, "http://page"]
+    assert actions(Card(Words(), "http://page"), Kind.CLUSTER_UNREACHABLE) == [console, "http://page"]
+    task = "http://page/tasks/5a3b1e00-0000-4000-8000-000000000001/UPGRADING/5a3b1e00-0000-4000-8000-0000000000aa"
+    assert actions(Card(Words(), "http://page"), Kind.TASK_FAILED) == [console, task]
     listening = Card(Words(), listens=True)
     assert actions(listening, Kind.NODE_COMPLETED) == ["mute", "explain", console]
     assert actions(listening, Kind.TASK_STALLED) == ["acknowledge", "mute", "explain", console]
