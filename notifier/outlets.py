@@ -34,6 +34,12 @@ from notifier.store.store import Store
 LONGEST_PATIENCE = 24 * 3600.0
 """Seconds that a sink may let an event wait, at the most: more than that is no wish but a slip."""
 
+MOST_WORDS = 20
+"""Words for what a sink went without. They are a metric's label, and a stranger's sink may think of ever new ones."""
+
+LONGEST_WORD = 40
+OTHER = "other"
+
 
 def page_of(settings: Settings) -> str | None:
     """Where people reach the status page, if the configuration says so."""
@@ -112,10 +118,6 @@ class Building:
 
     def _outlet(self, entry: SinkEntry) -> tuple[Outlet, Door]:
         name, hide = entry.name, hidden(entry)
-
-        def went_without(what: str, why: str) -> None:
-            telemetry.went_without(name, what, hide(why, DETAIL))
-
         around = Surroundings(
             name=name,
             session=self._session,
@@ -126,7 +128,7 @@ class Building:
             desk=self._desk,
             clock=self._store.now,
             report=entry.report,
-            went_without=went_without,
+            went_without=_going_without(name, hide),
         )
         try:
             sink = _paced(build_sink(entry, around))
@@ -179,6 +181,18 @@ def patient(sink: Patient, crashed: Callable[[BaseException], None]) -> Callable
             return None
 
     return ask
+
+
+def _going_without(sink: str, hide: Mask) -> Callable[[str, str], None]:
+    known: set[str] = set()
+
+    def went_without(what: str, why: str) -> None:
+        word = hide(what, LONGEST_WORD)
+        if len(known) < MOST_WORDS:
+            known.add(word)
+        telemetry.went_without(sink, word if word in known else OTHER, hide(why, DETAIL))
+
+    return went_without
 
 
 def fingerprint(kind: str, settings: BaseModel) -> str:

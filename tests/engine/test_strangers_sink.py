@@ -13,13 +13,13 @@ import aiohttp
 import pytest
 from engine_scripts import eventually
 
-from notifier import app
+from notifier import app, telemetry
 from notifier.config import ConfigError
 from notifier.domain.holding import Holding
 from notifier.domain.samples import samples
 from notifier.engine import attempt as trying
 from notifier.engine import door, outlet
-from notifier.outlets import patient
+from notifier.outlets import MOST_WORDS, patient
 from notifier.sinks.contract import Patient
 from notifier.sources.scenarios import PROJECT_ID, SCENARIOS, ClusterPlan, Scenario
 from notifier.sources.simulator import Simulator
@@ -75,6 +75,9 @@ class Sink:
             raise REFUSED
         if self.fault == "goes without":
             self.without("entry", REFUSED.detail)
+        if self.fault == "chatters":
+            for number in range(100):
+                self.without(f"{number} of canary-key-0123456789", "")
         return Receipt({"keep": "1"} if self.fault == "keeps" else {})
 
     async def keep(self, receipts):
@@ -226,6 +229,20 @@ async def test_a_secret_in_what_a_sink_says_of_its_other_work_is_not_logged(
         await eventually(lambda: "no entry for " in caplog.text)
     assert "no entry for ***" in caplog.text
     assert "canary" not in caplog.text
+
+
+async def test_what_a_sink_goes_without_is_no_label_without_end(folder: Path) -> None:
+    def words() -> list[str]:
+        lines = telemetry.metrics().decode().splitlines()
+        return [
+            line for line in lines if line.startswith('notifier_sink_without_total{sink="acme",what="') and "entry" not in line
+        ]
+
+    async with Simulator(STORY, speed=600) as cloud, a_crew(written(folder, cloud.url, "chatters")) as (crew,):
+        await eventually(lambda: told(crew.store, "acme"))
+    assert len(words()) == MOST_WORDS + 1
+    assert any('what="other"' in line for line in words())
+    assert "canary" not in "".join(words())
 
 
 @pytest.mark.parametrize("answer", ["10s", float("nan"), float("inf"), -1, 1e300, ValueError("canary"), SystemExit(1)])
