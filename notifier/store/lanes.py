@@ -157,7 +157,8 @@ class Lanes(Session):
         receipt: Receipt | None = None,
     ) -> None:
         """Settle: try again at ``until``, with ``receipt`` as progress if this try made any. Raises `Fenced`."""
-        if claim.reminder and self._lapsed(claim):
+        lapsed = self._lapsed(claim)
+        if lapsed and not claim.earlier:
             self._settle(claim, {})
             self._conclude(claim, now, outcome, state=State.OVER, reason=reason, detail=detail)
             return
@@ -174,17 +175,28 @@ class Lanes(Session):
         # What surely has not arrived, not even in part, may be told in other company next time.
         together = {} if uncertain or receipt is not None else {"batch": None}
         self._conclude(claim, now, outcome, final=False, **changes, **together)
+        if lapsed:
+            self._leave_out(claim, now)
 
     def _lapsed(self, claim: Claim) -> bool:
-        """Whether a reminder ceased to be owed while it was being sent."""
+        """Whether what is claimed is a reminder, maybe with news before it, that ceased to be owed while it was being sent."""
         owed = schema.delivery
-        return self._run(select(owed.c.state).where(owed.c.id == claim.delivery)).scalar() == State.OVER.value
+        state = select(owed.c.state).where(owed.c.id == claim.delivery)
+        return claim.reminder > 0 and self._run(state).scalar() == State.OVER.value
+
+    def _leave_out(self, claim: Claim, now: float) -> None:
+        """Owe a reminder no more that lapsed; what was told along with it is news, and still is."""
+        owed = schema.delivery
+        self._run(update(owed).where(owed.c.id == claim.delivery).values(state=State.OVER.value, settled_at=now))
 
     def parted(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
         """Settle: refused as one message, so each is tried by itself from now on. Raises `Fenced`."""
+        lapsed = self._lapsed(claim)
         self._settle(claim, {}, now)
         changes = {"state": State.PENDING, "uncertain": claim.uncertain, "batch": None, "merge": Merge.NEVER.value}
         self._conclude(claim, now, outcome, final=False, reason=reason, detail=detail, **changes)
+        if lapsed:
+            self._leave_out(claim, now)
 
     def buried(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str, receipt: Receipt | None = None) -> None:
         """Settle: given up, kept. With a ``receipt`` it has arrived in part, and was not skipped. Raises `Fenced`."""

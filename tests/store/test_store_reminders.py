@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from store_scenes import NOW, Scene, arrived, claim, given_up, put_off, running
 
+from notifier.domain.holding import Holding
 from notifier.domain.model import Kind
 from notifier.domain.plan import Audience
-from notifier.domain.routing import Matcher, Route
+from notifier.domain.routing import Escalation, Matcher, Route
 from notifier.domain.silences import Silence
 from notifier.engine.reminding import Reminding, drop_ended
 from notifier.store.rows import State
@@ -98,6 +99,29 @@ async def test_what_was_being_sent_when_it_ended_is_not_tried_again(store: Store
     (following,) = await store.transact(claim(now=NOW + HOUR + 1))
     assert following.event.kind is Kind.TASK_RETRIED
     assert await states(store) == [State.DELIVERED, State.OVER]
+
+
+@pytest.mark.parametrize("how", ["tried again", "parted"])
+async def test_news_that_was_sent_along_with_a_reminder_stays_owed_when_that_is_over(store: Store, how: str) -> None:
+    scene = Scene(sinks=("oncall",))
+    await fail(store, scene)
+    digest = Audience([Route(Matcher(kind=("node.started",)), ("team",))], {"team": Holding(lambda _: 0.0, digest=2 * HOUR)})
+    events = [event for _, event in await store.transact(lambda tx: tx.events())]
+    await store.transact(lambda tx: tx.owe(digest.plan(events, datetime.fromtimestamp(NOW, UTC)), NOW))
+    escalates = Route(Matcher(kind=(Kind.TASK_FAILED,)), ("oncall",), escalate=Escalation(HOUR, ("team",)))
+    reminding = Reminding(store, Audience([escalates]), lambda _: None)
+    await store.transact(lambda tx: reminding.plan(tx, datetime.fromtimestamp(NOW + HOUR, UTC)))
+    (sending,) = await store.transact(claim(now=NOW + HOUR))
+    assert ([along.event.kind for along in sending.earlier], sending.reminder) == ([Kind.NODE_STARTED], 1)
+    await store.transact(lambda tx: tx.lapse([sending.delivery], datetime.fromtimestamp(NOW + HOUR, UTC), "it is over"))
+    if how == "parted":
+        await store.transact(lambda tx: tx.parted(sending, NOW + HOUR, outcome="rejected", reason="too_large", detail="413"))
+    else:
+        await store.transact(put_off(sending, NOW + HOUR + 1))
+    (again,) = await store.transact(claim(now=NOW + HOUR + 1))
+    assert (again.event.kind, again.earlier, again.reminder) == (Kind.NODE_STARTED, (), 0)
+    await store.transact(arrived(again, NOW + HOUR + 1))
+    assert await store.transact(lambda tx: tx.next_due("team")) is None
 
 
 async def test_a_reminder_that_fails_while_it_lasts_is_tried_again(store: Store) -> None:
