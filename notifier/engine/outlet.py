@@ -73,6 +73,7 @@ class Outlet:
         self._stopping = False
         self._sends: set[asyncio.Task[None]] = set()
         self._lanes: set[str] = set()
+        self._probes: set[str] = set()
         self._doubts = store.doubts
         self._next_sweep = 0.0
         self._next_keep = 0.0
@@ -135,8 +136,9 @@ class Outlet:
             await self._store.transact(lambda tx: tx.disown(settings.name, self._owner, lanes))
             self._doubts = doubts
         if state.paused and (state.paused_until is None or now < state.paused_until):
-            self.state, told = await self._store.transact(self._pausing)
+            found, told = await self._store.transact(self._pausing)
             self.fallback.committed(told, works=False)
+            self._found(found, state)
             if not self.state.paused:
                 telemetry.sink_resumed(settings.name)
             return LOOK if self.state.paused else 0.0
@@ -153,21 +155,29 @@ class Outlet:
             return LOOK
         # Before the claim: our lease must never last longer in our eyes than in the store's.
         claimed_at = time.monotonic()
-        claims, self.state, wait = await self._store.transact(lambda tx: self._claim(tx, room, now))
-        if self.state.paused is not state.paused:
-            telemetry.sink_stands(settings.name, paused=self.state.paused)
+        claims, found, wait = await self._store.transact(lambda tx: self._claim(tx, room, now))
+        if found.paused is not state.paused:
+            telemetry.sink_stands(settings.name, paused=found.paused)
+        self._found(found, state)
         if wait:
             return wait
         # Another sink of the same pace may have taken the turn meanwhile; the next is ours then.
         turn = self._pace.took(self._turn.gap) if claims and self._turn is not None else 0.0
         # Now, not when they begin: a doubt that arises before must not let go of them.
         self._lanes |= {claim.lane for claim in claims}
+        if found.paused:
+            self._probes |= {claim.lane for claim in claims}
         for claim in claims:
             self._spawn(self._serve(claim, claimed_at, turn))
         if claims:
             return 0.0 if len(self._sends) < settings.concurrency and not self.state.paused else LOOK
         due = await self._store.transact(lambda tx: tx.next_due(settings.name))
         return LOOK if due is None else min(max(due - now, 0.01), LOOK)
+
+    def _found(self, found: SinkState, before: SinkState) -> None:
+        """Take over how the store says that the sink stands, unless a message that was under way has shown more meanwhile."""
+        if self.state is before:
+            self.state = found
 
     def _enrol(self, tx: Transaction) -> SinkState:
         name, now = self.settings.name, self._now()
@@ -248,24 +258,27 @@ class Outlet:
             await asyncio.sleep(ALONE)
         finally:
             self._lanes.discard(claim.lane)
+            self._probes.discard(claim.lane)
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
-        now = self._store.now()
+        now, before = self._store.now(), self.state
+        # What was under way when the pause began says nothing against it; only a probe ends it.
+        holds = before.paused and claim.lane not in self._probes
         if isinstance(outcome, Receipt):
-            before, receipt = self.state, outcome
-            self.state = SinkState()
-            told = await record(self._store, claim, lambda tx: self._arrived(tx, claim, receipt, now, before), until)
-            self.fallback.committed(told, works=True)
+            receipt, ended = outcome, None if holds else before
+            if not holds:
+                self.state = SinkState()
+            told = await record(self._store, claim, lambda tx: self._arrived(tx, claim, receipt, now, ended), until)
+            self.fallback.committed(told, works=not holds)
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
-            if before.paused:
+            if before.paused and not holds:
                 telemetry.sink_recovered(self.settings.name)
             return
-        probed = self.state.paused
-        verdict = self._judge(claim, outcome, now)
+        verdict = self._judge(claim, outcome, now, holds=holds)
         state = self.state
-        told = await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, now, probed=probed), until)
+        told = await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, now, state=state), until)
         self.fallback.committed(told, works=False)
-        if state.paused:
+        if state.paused and state is not before:
             ends = "someone acts" if state.paused_until is None else f"{moment(state.paused_until):%Y-%m-%d %H:%M:%S} UTC"
             telemetry.sink_paused(self.settings.name, ends, outcome.reason, outcome.detail)
         said = "dead" if isinstance(verdict, Bury) else f"again at {verdict.at:%Y-%m-%d %H:%M:%S} UTC"
@@ -278,8 +291,11 @@ class Outlet:
             verdict=said,
         )
 
-    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: datetime, before: SinkState) -> Told | None:
+    def _arrived(self, tx: Transaction, claim: Claim, receipt: Receipt, now: datetime, before: SinkState | None) -> Told | None:
+        """``before``: How the sink stood, which is over now; None: it is left alone all the same."""
         tx.delivered(claim, receipt, now.timestamp())
+        if before is None:
+            return None
         if before.failures:
             tx.mark(self.settings.name, SinkState(), recovered=before.paused)
         if before.paused:
@@ -288,15 +304,16 @@ class Outlet:
             tx.hasten(self.settings.name, now.timestamp())
         return self.fallback.settled(tx, None, now)
 
-    def _judge(self, claim: Claim, error: DeliveryError, now: datetime) -> TryAgain | Bury:
-        """What follows for the message; also whether the sink is left alone from now on."""
+    def _judge(self, claim: Claim, error: DeliveryError, now: datetime, *, holds: bool) -> TryAgain | Bury:
+        """What follows for the message; also whether the sink is left alone from now on. ``holds``: it is already."""
         failures = 0 if _listens(error) else self.state.failures + 1
         hold = pause(error, failures=failures, now=now) if failures else None
-        if hold is None:
-            self.state = SinkState(failures, reason=error.reason, detail=error.detail) if failures else SinkState()
-        else:
+        if hold is not None:
             until = None if hold.until is None else hold.until.timestamp()
-            self.state = SinkState(failures, paused=True, paused_until=until, reason=error.reason, detail=error.detail)
+            if not holds or _later(until, self.state.paused_until):
+                self.state = SinkState(failures, paused=True, paused_until=until, reason=error.reason, detail=error.detail)
+        elif not holds:
+            self.state = SinkState(failures, reason=error.reason, detail=error.detail) if failures else SinkState()
         return judge(
             error,
             self.settings.policy,
@@ -307,7 +324,7 @@ class Outlet:
         )
 
     def _failed(
-        self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, at: datetime, *, probed: bool
+        self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, at: datetime, *, state: SinkState
     ) -> Told | None:
         now = at.timestamp()
         said = {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
@@ -326,9 +343,14 @@ class Outlet:
                 receipt=error.receipt,
                 **said,
             )
-        tx.mark(self.settings.name, self.state, recovered=probed)
+        tx.mark(self.settings.name, state, recovered=claim.lane in self._probes)
         expired = isinstance(verdict, Bury) and verdict.reason is DeliveryReason.EXPIRED
         return self.fallback.settled(tx, Failure.of(error, lost=expired), at)
+
+
+def _later(until: float | None, other: float | None) -> bool:
+    """Whether a pause ends later than another; None: until someone acts."""
+    return other is not None and (until is None or until > other)
 
 
 def _listens(error: DeliveryError) -> bool:

@@ -19,7 +19,7 @@ from notifier.engine import record as recording
 from notifier.engine import sending
 from notifier.engine.sending import LEASE
 from notifier.store.errors import Fenced, StoreDamaged, StoreError, StoreFull
-from notifier.store.rows import SinkState, State
+from notifier.store.rows import Claim, SinkState, State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
 
@@ -195,6 +195,56 @@ async def test_a_sink_that_asks_for_a_pause_is_left_alone_then_probed_with_one_a
         await eventually(settled(store, count=12))
         assert served.state == SinkState()
     assert await store.transact(lambda tx: tx.sinks()) == {"team": SinkState()}
+
+
+@pytest.mark.parametrize(
+    "other", [Receipt(), fails(), fails(Outcome.REJECTED, DeliveryReason.INVALID)], ids=["arrives", "fails", "is refused"]
+)
+async def test_what_was_under_way_when_a_sink_asked_for_a_pause_does_not_end_it(store: Store, other: Receipt | Exception) -> None:
+    """Else the one that was put off would be sent again at once, to be put off again, as fast as the answers come."""
+    asked = asyncio.Event()
+    busy = fails(scope=Scope.SINK, reason=DeliveryReason.THROTTLED, retry_after=3600.0)
+
+    async def script(message: Message) -> Receipt:
+        if message.event.cluster.name == "busy":
+            await eventually(lambda: len(sink.heard) == 2)
+            asked.set()
+            raise busy
+        await asked.wait()
+        await eventually(lambda: served.state.paused)
+        if isinstance(other, Exception):
+            raise other
+        return other
+
+    sink = Sink(script)
+    served = outlet(store, sink, concurrency=2)
+    for name in ("busy", "calm"):
+        await store.transact(tell(name))
+    async with serving(served):
+        await eventually(lambda: served.state.paused and not served._sends)
+        for _round in range(5):
+            served.wake()
+            await served.pulse.next()
+        assert len(sink.heard) == 2
+    stored = (await store.transact(lambda tx: tx.sinks()))["team"]
+    assert stored.paused
+    assert stored.paused_until is not None
+    assert stored.paused_until > time.time() + 3000
+
+
+async def test_a_sink_that_asks_for_a_pause_while_more_is_being_claimed_is_left_alone_all_the_same(store: Store) -> None:
+    served = outlet(store, Sink())
+    held = SinkState(1, paused=True, paused_until=time.time() + 3600, reason="throttled", detail="HTTP 429")
+    claim = served._claim
+
+    def late(tx: Transaction, room: int, now: float) -> tuple[list[Claim], SinkState, float]:
+        found = claim(tx, room, now)
+        served.state = held  # A message that was under way has come back.
+        return found
+
+    served._claim = late  # type: ignore[method-assign]  # what happens in between
+    await served._round()
+    assert served.state is held
 
 
 async def test_five_failures_in_a_row_pause_the_sink(store: Store) -> None:
