@@ -22,7 +22,7 @@ from notifier.engine.keeping import KEEP_EVERY, keep
 from notifier.engine.pulse import Pulse
 from notifier.engine.record import record
 from notifier.engine.reports import Draw
-from notifier.engine.sending import LONGEST_SEND, OutletSettings, Sender
+from notifier.engine.sending import LONGEST_SEND, Interrupted, OutletSettings, Sender
 from notifier.sinks.contract import Ending, Lasting, Paced, Sink
 from notifier.sinks.pace import Pace
 from notifier.store.errors import Fenced, StoreError
@@ -227,7 +227,8 @@ class Outlet:
         lost = Failure(DeliveryReason.EXPIRED.value, f"not accepted within {limit:.0f} s", hopeless=True)
         if tx.expire(self.settings.name, now - limit, now, reason=lost.reason, detail=lost.detail):
             return self.fallback.given_up(tx, lost, self._store.now())
-        return self.fallback.waited(tx, self.state, self._store.now())
+        # Where the next try is due it will show more. None is where another replica has told it, or nobody asks for it any more.
+        return self.fallback.waited(tx, self.state, self._store.now()) if tx.waits(self.settings.name, now) else None
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name=f"send to {self.settings.name}")
@@ -263,7 +264,7 @@ class Outlet:
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
         now, before = self._store.now(), self.state
         # What was under way when the pause began says nothing against it; only a probe ends it.
-        holds = before.paused and claim.lane not in self._probes
+        holds = isinstance(outcome, Interrupted) or (before.paused and claim.lane not in self._probes)
         if isinstance(outcome, Receipt):
             receipt, ended = outcome, None if holds else before
             if not holds:
@@ -305,8 +306,8 @@ class Outlet:
         return self.fallback.settled(tx, None, now)
 
     def _judge(self, claim: Claim, error: DeliveryError, now: datetime, *, holds: bool) -> TryAgain | Bury:
-        """What follows for the message; also whether the sink is left alone from now on. ``holds``: it is already."""
-        failures = 0 if _listens(error) else self.state.failures + 1
+        """What follows for the message; also whether the sink is left alone from now on. ``holds``: it stands as it did."""
+        failures = 0 if _listens(error) or isinstance(error, Interrupted) else self.state.failures + 1
         hold = pause(error, failures=failures, now=now) if failures else None
         if hold is not None:
             until = None if hold.until is None else hold.until.timestamp()
@@ -345,6 +346,8 @@ class Outlet:
             )
         tx.mark(self.settings.name, state, recovered=claim.lane in self._probes)
         expired = isinstance(verdict, Bury) and verdict.reason is DeliveryReason.EXPIRED
+        if isinstance(error, Interrupted) and not expired:
+            return None
         return self.fallback.settled(tx, Failure.of(error, lost=expired), at)
 
 

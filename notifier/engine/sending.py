@@ -26,6 +26,13 @@ LONGEST_SEND = 0.4
 """Of the lease, how much a send may take."""
 
 
+class Interrupted(DeliveryError):
+    """We were stopped, or stood still for too long, which says nothing of the sink. No sink's own failure is of this class."""
+
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(outcome, DeliveryReason.INTERRUPTED, detail)
+
+
 @dataclass(frozen=True, slots=True)
 class OutletSettings:
     """How one sink is served: seconds a send may take, messages at once, messages a second (None: no limit), retries, words."""
@@ -78,11 +85,11 @@ class Sender:
             timeout = self._patience(claimed_at)
             if timeout <= 0:
                 # Nothing was sent. We may have been stopped for long, and then somebody else is sending it.
-                return DeliveryError(Outcome.RETRY, DeliveryReason.INTERRUPTED, "too much of the lease was over to send it")
+                return Interrupted(Outcome.RETRY, "too much of the lease was over to send it")
             outcome = Outcome.UNCERTAIN
             return await attempt(self._sink, message, claim.last, timeout, crashed=self._crashed, hide=self._settings.hide)
         except asyncio.CancelledError:
-            return DeliveryError(outcome, DeliveryReason.INTERRUPTED, "stopped before the answer came")
+            return Interrupted(outcome, "stopped before the answer came")
 
     def message(self, claim: Claim) -> Message:
         """What is to be said."""

@@ -243,6 +243,12 @@ class Lanes(Session):
         due = self._run(select(func.min(free)).where(table.c.sink == sink, table.c.next_at.is_not(None))).scalar()
         return None if due is None else float(due)
 
+    def waits(self, sink: str, now: float) -> bool:
+        """Whether something waits for its next try after a failure."""
+        table = schema.lane
+        waiting = select(table.c.id).where(table.c.sink == sink, table.c.retry_at > self.now(now)).limit(1)
+        return self._run(waiting).first() is not None
+
     def hold(self, sink: str, owner: str, field: str, *, lease: float, now: float) -> list[Held]:
         """Take every free lane of a sink whose newest receipt has a field, for ``lease`` seconds, as `claim` does."""
         table, instant = schema.lane, self.now(now)

@@ -1,6 +1,7 @@
 """A sink that fails is told of through another, once, and again when it works."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -173,6 +174,43 @@ async def test_a_sink_that_asks_for_long_patience_is_told_of_when_it_has_failed_
     (heard,) = mail.heard
     assert heard.event.sink is not None
     assert (heard.event.sink.reason, heard.event.sink.detail) == ("throttled", "as the script says")
+
+
+async def never(_: Message) -> Receipt:
+    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("script", [never, lambda _: fails()], ids=["broken off by the stop", "failed once before it"])
+async def test_a_sink_is_not_told_of_for_the_time_in_which_the_program_was_not_running(
+    store: Store, script: Callable[[Message], Awaitable[Receipt] | Exception]
+) -> None:
+    await store.transact(tell("search"))
+    hasty = Sink(script)
+    team = watched(store, hasty, "team", after=0.2)
+    team.settings = replace(team.settings, policy=Policy(first_retry=0.2))
+    async with serving(team, grace=0.05):
+        await eventually(lambda: len(hasty.heard) == 1)
+        if script is not never:
+            await eventually(lambda: team.state.failures == 1 and not team._sends)
+    assert team.state.failures == (script is not never), "that we stopped says nothing of the sink"
+    await asyncio.sleep(0.4)
+    async with serving(watched(store, Sink(), "team", after=0.2)):
+        await eventually(settled(store))
+    assert await store.transact(lambda tx: tx.events(kind="sink.*")) == []
+
+
+async def test_what_one_replica_failed_to_tell_and_another_told_is_held_against_nobody(store: Store) -> None:
+    await store.transact(tell("search"))
+    first = Sink(lambda _: fails())
+    one = watched(store, first, "team")
+    async with serving(one):
+        await eventually(lambda: len(first.heard) == 1 and not one._sends)
+        one.close()
+    assert one.state.failures
+    async with serving(watched(store, Sink(), "team")):
+        await eventually(settled(store))
+    await store.transact(lambda tx: one._swept(tx, datetime.now(UTC).timestamp()))
+    assert await store.transact(lambda tx: tx.standing("team")) == Standing(), "nothing waits, so nothing is failing"
 
 
 async def test_that_news_was_given_up_is_told_however_long_a_sink_may_fail(store: Store) -> None:
