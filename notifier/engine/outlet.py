@@ -74,6 +74,7 @@ class Outlet:
         self._sends: set[asyncio.Task[None]] = set()
         self._lanes: set[str] = set()
         self._probes: set[str] = set()
+        self._failing: set[str] = set()
         self._doubts = store.doubts
         self._next_sweep = 0.0
         self._next_keep = 0.0
@@ -260,6 +261,7 @@ class Outlet:
         finally:
             self._lanes.discard(claim.lane)
             self._probes.discard(claim.lane)
+            self._failing.discard(claim.lane)
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
         now, before = self._store.now(), self.state
@@ -269,14 +271,19 @@ class Outlet:
             receipt, ended = outcome, None if holds else before
             if not holds:
                 self.state = SinkState()
+            # Another replica may have failed to tell it before.
+            self.fallback.troubled |= claim.attempt > 1
             told = await record(self._store, claim, lambda tx: self._arrived(tx, claim, receipt, now, ended), until)
-            self.fallback.committed(told, works=not holds)
+            self.fallback.committed(told, works=not holds and not self._failing)
             telemetry.delivered(self.settings.name, claim.delivery, (now - claim.event.observed_at).total_seconds())
             if before.paused and not holds:
                 telemetry.sink_recovered(self.settings.name)
             return
         verdict = self._judge(claim, outcome, now, holds=holds)
         state = self.state
+        # Already now: what arrives beside it may be written down behind it, and must look then.
+        self.fallback.troubled = True
+        self._failing.add(claim.lane)
         told = await record(self._store, claim, lambda tx: self._failed(tx, claim, outcome, verdict, now, state=state), until)
         self.fallback.committed(told, works=False)
         if state.paused and state is not before:

@@ -66,6 +66,47 @@ async def unpause(store: Store, outlet: Outlet) -> None:
     outlet.wake()
 
 
+async def test_what_arrives_just_when_another_fails_shows_that_the_sink_works(store: Store) -> None:
+    """Else the failure would be remembered, and the next one, hours later, taken for the end of hours without an answer."""
+    under_way = asyncio.Event()
+
+    async def script(message: Message) -> Receipt:
+        if message.event.sequence == 1 and message.attempt == 1:
+            # The one that fails comes back first, by a hair.
+            if message.event.cluster.name == "good":
+                await under_way.wait()
+            else:
+                await eventually(lambda: len(sink.heard) == 2)
+                under_way.set()
+            if message.event.cluster.name == "bad":
+                raise fails()
+        return Receipt({"n": message.id})
+
+    sink = Sink(script)
+    team = watched(store, sink, "team")
+    team.settings = replace(team.settings, concurrency=2)
+    team._next_sweep, team.fallback.troubled = float("inf"), False
+    for name in ("bad", "good"):
+        await store.transact(tell(name))
+    async with serving(team):
+        await eventually(settled(store, count=8))
+        await eventually(lambda: not team.fallback.troubled)
+    assert await store.transact(lambda tx: tx.standing("team")) == Standing()
+
+
+async def test_what_another_replica_failed_to_tell_shows_that_the_sink_works_once_it_arrives(store: Store) -> None:
+    first = Sink(lambda _: fails())
+    one, two = watched(store, first, "team"), watched(store, Sink(), "team")
+    two._next_sweep, two.fallback.troubled = float("inf"), False
+    await store.transact(tell("search"))
+    async with serving(one):
+        await eventually(lambda: len(first.heard) == 1 and not one._sends)
+        one.close()
+    async with serving(two):
+        await eventually(settled(store))
+    assert await store.transact(lambda tx: tx.standing("team")) == Standing()
+
+
 async def test_a_refusal_is_told_at_once_and_the_recovery_with_what_waited(store: Store) -> None:
     opened: list[bool] = []
     mail = Sink()
