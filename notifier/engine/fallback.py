@@ -10,7 +10,7 @@ from datetime import datetime
 
 from notifier import telemetry
 from notifier.domain import identity, standing
-from notifier.domain.model import NOTIFIER, Kind
+from notifier.domain.model import NOTIFIER, Event, Kind
 from notifier.domain.plan import Audience
 from notifier.domain.render import summary
 from notifier.domain.standing import Failure, Standing
@@ -88,6 +88,11 @@ def removed(tx: Transaction, sink: str, audience: Audience, now: datetime) -> To
     return changed(tx, sink, audience, before, standing.worked(before), failure=standing.REMOVED, now=now)
 
 
+def _lasts(tx: Transaction, failing: Event) -> bool:
+    """Whether the sink that an event tells of fails still: whoever heard only now would never hear that it is over."""
+    return failing.sink is not None and tx.standing(failing.sink.name).since == failing.sink.since
+
+
 def changed(
     tx: Transaction, sink: str, audience: Audience, before: Standing, after: Standing, *, failure: Failure | None, now: datetime
 ) -> Told | None:
@@ -105,7 +110,7 @@ def changed(
     tx.tell(event, owed, now.timestamp())
     if after.told:
         # What it was to tell of others, and has not, is told by the next of the chain: nobody may be told by none.
-        onward = audience.plan(tx.unheard(sink), now, silences, failing=failing)
+        onward = audience.plan([each for each in tx.unheard(sink) if _lasts(tx, each)], now, silences, failing=failing)
         fresh = tuple(each for each in onward if each.sink not in tx.hearers(each.event.id))
         tx.owe(fresh, now.timestamp())
         owed = (*owed, *fresh)

@@ -60,12 +60,12 @@ class Standings(Knowledge):
         return frozenset(self._run(select(owed.c.sink).where(owed.c.event == event)).scalars())
 
     def unheard(self, sink: str) -> list[Event]:
-        """That others fail, as far as this sink was to tell of it and has not."""
+        """That others fail or failed, as far as this sink was to tell of it and has not; what it was given up for too."""
         owed, told = schema.delivery, schema.event
         query = (
             select(told.c.body)
             .join(owed, owed.c.event == told.c.id)
-            .where(owed.c.sink == sink, owed.c.state.in_(OPEN), told.c.kind == Kind.SINK_FAILING.value)
+            .where(owed.c.sink == sink, owed.c.state.in_((*OPEN, State.DEAD.value)), told.c.kind == Kind.SINK_FAILING.value)
             .order_by(told.c.position)
         )
         return [codec.event.validate_json(body) for body in self._run(query).scalars()]

@@ -168,6 +168,33 @@ async def test_where_a_fallback_fails_the_next_is_told_of_both_and_nothing_goes_
     assert len(pager.heard) == 3
 
 
+async def test_what_is_over_is_not_told_by_the_next_of_the_chain(store: Store) -> None:
+    """Nobody would tell him that it is over, and his incident would stay open."""
+    opened: list[bool] = []
+    pager = Sink()
+    team = watched(store, refuses_until(opened, **REFUSED), "team")
+    await store.transact(tell("search"))
+    async with serving(team):
+        await eventually(lambda: team.state.paused)
+        opened.append(True)
+        await unpause(store, team)
+        await eventually(settled(store))
+    mail = watched(store, Sink(lambda _: fails(**REFUSED)), "mail")  # type: ignore[arg-type]  # a test's own
+    async with serving(mail, watched(store, pager, "pager")):
+        await eventually(lambda: names(pager, Kind.SINK_FAILING) != set())
+        await eventually(settled(store, count=5))
+    assert names(pager, Kind.SINK_FAILING) == {"mail"}
+
+
+async def test_what_a_fallback_gave_up_is_told_by_the_next_of_the_chain(store: Store) -> None:
+    pager = Sink()
+    hasty = watched(store, Sink(lambda _: fails()), "mail")
+    hasty.settings = replace(hasty.settings, policy=Policy(first_retry=0.1, max_retry=0.1, give_up_after=0.2))
+    await store.transact(tell("search"))
+    async with serving(watched(store, Sink(lambda _: fails(**REFUSED)), "team"), hasty, watched(store, pager, "pager")):  # type: ignore[arg-type]  # a test's own
+        await eventually(lambda: names(pager, Kind.SINK_FAILING) == {"team", "mail"})
+
+
 async def test_whoever_heard_that_it_fails_hears_that_it_works_though_its_fallback_is_another_now(store: Store) -> None:
     opened: list[bool] = []
     mail, pager = Sink(), Sink()
