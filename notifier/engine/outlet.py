@@ -72,6 +72,7 @@ class Outlet:
         self._wake = asyncio.Event()
         self._stopping = False
         self._sends: set[asyncio.Task[None]] = set()
+        self._keeping: asyncio.Task[None] | None = None
         self._lanes: set[str] = set()
         self._probes: set[str] = set()
         self._failing: set[str] = set()
@@ -112,6 +113,8 @@ class Outlet:
         """Claim nothing more: `run` returns when the claim under way, if there is one, has come back."""
         self._stopping = True
         self._wake.set()
+        if self._keeping is not None:
+            self._keeping.cancel()  # It is done again after a start; a receiver that is silent would use up the time to stop.
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more, let what is under way finish within ``grace`` seconds, then break it off."""
@@ -143,11 +146,15 @@ class Outlet:
             if not self.state.paused:
                 telemetry.sink_resumed(settings.name)
             return LOOK if self.state.paused else 0.0
-        if time.monotonic() >= self._next_keep and isinstance(self._sink, Lasting | Ending):
+        if time.monotonic() >= self._next_keep and isinstance(self._sink, Lasting | Ending) and not self._stopping:
             self._next_keep = time.monotonic() + KEEP_EVERY
             patience = min(settings.timeout, LONGEST_SEND * settings.lease)
             how = {"lease": settings.lease, "patience": patience}
-            await keep(self._sink, settings.name, self._store, self._owner, **how, hide=settings.hide)
+            work = keep(self._sink, settings.name, self._store, self._owner, **how, hide=settings.hide)
+            self._keeping = asyncio.create_task(work, name=f"keep {settings.name}")
+            await asyncio.wait({self._keeping})
+            if not self._keeping.cancelled():
+                self._keeping.result()
         # After a pause one message is a probe, due or not; the backlog follows when it arrives.
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
         if self._turn is not None and (wait := self._pace.wait()) > 0:

@@ -75,6 +75,18 @@ async def test_a_lane_is_held_while_it_is_said_so_that_no_replica_tells_anything
     assert await store.transact(lambda tx: tx.hold("team", "a third", KEEP, lease=30, now=time.time())) == []
 
 
+async def test_a_stop_does_not_wait_for_a_receiver_that_is_silent_when_it_is_told_again(store: Store) -> None:
+    await store.transact(tell("search"))
+    async with serving(outlet(store, Sink(lambda _: Receipt({KEEP: "1"})))):
+        await eventually(settled(store))
+    sink = Forgetful(busy=asyncio.Event())
+    async with serving(outlet(store, sink, timeout=10.0)):
+        await eventually(lambda: len(sink.kept) == 1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert await store.transact(lambda tx: tx.hold("team", "another", KEEP, lease=30, now=time.time())), "the lane was let go of"
+
+
 @pytest.mark.parametrize("raised", [fails(), TimeoutError(), ValueError("a fault")], ids=["refused", "silent", "crashed"])
 async def test_a_receiver_that_does_not_take_it_is_told_again_later_and_its_news_goes_on(
     store: Store, monkeypatch: pytest.MonkeyPatch, raised: BaseException
