@@ -268,7 +268,8 @@ class SinkFacts:
         detail: The reason in words.
         waiting: Deliveries that are owed to it.
         lost: Deliveries that were given up meanwhile.
-        merged: Of those that are owed, how many are told along with newer ones because they are old.
+        merged: How many are told along with newer ones because they are old: of those that are owed, and with the message that
+            showed that it works again.
     """
 
     name: str

@@ -278,7 +278,7 @@ class Phrases:
         without: The ``{span}`` of an outage; ``after`` that of a failing sink.
         waiting: ``{count}`` messages that a failing sink owes.
         followed: The same, once it works again.
-        merged: ``{count}`` of them are old, and told along with others.
+        merged: ``{count}`` messages that are old, and told along with others.
         lost: ``{count}`` messages that were given up.
         late: That news is told a ``{span}`` after it was seen.
         skipped: That ``{count}`` messages before it were given up.

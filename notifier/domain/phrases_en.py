@@ -65,8 +65,8 @@ ENGLISH = Phrases(
     waiting=Counted(" {count} messages are waiting for it.", " {count} message is waiting for it."),
     followed=Counted(" {count} messages that waited follow now.", " {count} message that waited follows now."),
     merged=Counted(
-        " {count} old ones are told along with newer ones, task by task.",
-        " {count} old one is told along with newer ones.",
+        " {count} old messages are told along with newer ones, task by task.",
+        " {count} old message is told along with newer ones.",
     ),
     lost=Counted(" {count} were given up.", " {count} was given up."),
     late="Delivered {span} late.",

@@ -32,7 +32,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a sink owes: deliveries that wait, those given up since it fails, those that wait and are told along with newer."""
+    """What a sink owes: deliveries that wait, those given up since it fails, and those that are told along with newer ones."""
 
     waiting: int
     lost: int

@@ -289,6 +289,6 @@ class Words:
             "since": phrases.since.format(moment=self.moment(sink.since)),
             "blame": blame,
             "after": phrases.after.format(span=self.span(now - sink.since)),
-            "waiting": waiting.format(count=sink.waiting) + merged if sink.waiting else "",
+            "waiting": (waiting.format(count=sink.waiting) if sink.waiting else "") + merged,
             "lost": phrases.lost.format(count=sink.lost) if sink.lost else "",
         }

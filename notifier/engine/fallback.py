@@ -5,7 +5,7 @@ nor a second replica can lose one or tell it twice.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifier import telemetry
@@ -56,13 +56,13 @@ class Fallback:
     troubled: bool = True
     """Whether the store may know of a failure; at first nobody knows, and another replica may have seen one since."""
 
-    def settled(self, tx: Transaction, failure: Failure | None, now: datetime) -> Told | None:
-        """What a try has shown, within its transaction; ``failure`` None: it arrived."""
+    def settled(self, tx: Transaction, failure: Failure | None, now: datetime, *, merged: int = 0) -> Told | None:
+        """What a try has shown, within its transaction; ``failure`` None: it arrived, with so many ``merged`` into it."""
         if failure is None and not self.troubled:
             return None
         before = tx.standing(self.sink)
         after = standing.worked(before) if failure is None else standing.failed(before, failure, now, after=self.after)
-        return changed(tx, self.sink, self.audience, before, after, failure=failure, now=now)
+        return changed(tx, self.sink, self.audience, before, after, failure=failure, now=now, merged=merged)
 
     def waited(self, tx: Transaction, state: SinkState, now: datetime) -> Told | None:
         """What waiting for the next try has shown: who asks for an hour's patience is not tried before that."""
@@ -94,7 +94,15 @@ def _lasts(tx: Transaction, failing: Event) -> bool:
 
 
 def changed(
-    tx: Transaction, sink: str, audience: Audience, before: Standing, after: Standing, *, failure: Failure | None, now: datetime
+    tx: Transaction,
+    sink: str,
+    audience: Audience,
+    before: Standing,
+    after: Standing,
+    *,
+    failure: Failure | None,
+    now: datetime,
+    merged: int = 0,
 ) -> Told | None:
     """Write how a sink stands now, and the event in it, if there is one."""
     if after != before:
@@ -102,7 +110,9 @@ def changed(
     if after.sequence == before.sequence:
         return None
     since = after.since or before.since or now
-    event = standing.news(before, after, sink, failure=failure, backlog=tx.backlog(sink, since, now), now=now)
+    owes = tx.backlog(sink, since, now)
+    backlog = replace(owes, merged=owes.merged + merged)
+    event = standing.news(before, after, sink, failure=failure, backlog=backlog, now=now)
     silences, failing = tx.silences(now.timestamp()), tx.failing()
     # Whoever heard that it fails, through a chain of that time or a route that is gone, must hear that it is over.
     heard = frozenset[str]() if after.told else tx.hearers(identity.of_sink(sink, Kind.SINK_FAILING, since.isoformat()))

@@ -317,7 +317,7 @@ class Outlet:
             # The others waited because the sink was down, not because of what they say; after a failure or two, without a pause,
             # what each waits for itself must not be cut short.
             tx.hasten(self.settings.name, now.timestamp())
-        return self.fallback.settled(tx, None, now)
+        return self.fallback.settled(tx, None, now, merged=len(claim.earlier))
 
     def _judge(self, claim: Claim, error: DeliveryError, now: datetime, *, holds: bool) -> TryAgain | Bury:
         """What follows for the message; also whether the sink is left alone from now on. ``holds``: it stands as it did."""

@@ -116,12 +116,13 @@ def test_every_kind_has_its_words(kind: Kind, headline: str, line: str) -> None:
     [
         (0, 0, 0, ""),
         (3, 0, 0, " 3 messages that waited follow now."),
-        (1, 1, 1, " 1 message that waited follows now. 1 old one is told along with newer ones. 1 was given up."),
+        (1, 1, 1, " 1 message that waited follows now. 1 old message is told along with newer ones. 1 was given up."),
         (
             *(3, 0, 2),
-            " 3 messages that waited follow now. 2 old ones are told along with newer ones, task by task.",
+            " 3 messages that waited follow now. 2 old messages are told along with newer ones, task by task.",
         ),
         (0, 2, 0, " 2 were given up."),
+        (0, 0, 1, " 1 old message is told along with newer ones."),
     ],
 )
 def test_a_sink_that_works_again_says_what_it_owes(waiting: int, lost: int, merged: int, said: str) -> None:

@@ -89,7 +89,7 @@ def test_chinese_is_chinese_but_for_names_that_are_not_ours(kind: Kind) -> None:
             "通知渠道 sample-sink 已恢复",
             (
                 "通知渠道 sample-sink 已恢复，中断 10 分钟。积压的 7 条消息将陆续发送。"
-                "其中 3 条较早的消息按任务合并发送。2 条消息已放弃。"
+                "有 3 条较早的消息按任务合并发送。2 条消息已放弃。"
             ),
         ),
     ],
