@@ -226,7 +226,7 @@ class Outlet:
     def _pausing(self, tx: Transaction) -> tuple[SinkState, Told | None]:
         """How the sink stands: whoever sends again, or another replica, may have ended the pause. If not, it may be news now."""
         at = self._store.now()
-        state = tx.enrol(self.settings.name, self.settings.fingerprint, at.timestamp())
+        state = tx.stands(self.settings.name, self.settings.fingerprint, at.timestamp())
         return state, self.fallback.waited(tx, state, at)
 
     def _swept(self, tx: Transaction, now: float) -> Told | None:

@@ -25,8 +25,7 @@ class Sinks(Lanes):
 
     def enrol(self, name: str, fingerprint: str, now: float) -> SinkState:
         """Meet a sink at start: its stored state, or a fresh one where its settings changed, for then it deserves a new try."""
-        table = schema.sink
-        row = self._run(select(table).where(table.c.name == name)).first()
+        table, row = schema.sink, self._row(name)
         if row is not None and row.fingerprint == fingerprint:
             return _state(row)
         statement = statements.upsert(self._dialect, table).values(name=name, fingerprint=fingerprint, failures=0, paused=False)
@@ -35,6 +34,17 @@ class Sinks(Lanes):
         if row is not None:
             self.hasten(name, now)
         return SinkState()
+
+    def stands(self, name: str, fingerprint: str, now: float) -> SinkState:
+        """How a sink stands that is left alone; it is met anew only where somebody sends again.
+
+        Another replica may have other settings for it for a while: were each to find them changed, no pause would hold.
+        """
+        row = self._row(name)
+        return self.enrol(name, fingerprint, now) if row is None or not row.fingerprint else _state(row)
+
+    def _row(self, name: str) -> Row[Any] | None:
+        return self._run(select(schema.sink).where(schema.sink.c.name == name)).first()
 
     def follow(self, name: str, state: SinkState, step: float) -> SinkState:
         """Have a sink and all that it waits for follow the wall clock, see `shift`; how it stands then."""
@@ -63,10 +73,10 @@ class Sinks(Lanes):
 
         ``turn``: of a sink that has a rate; whoever is admitted holds it until the end of the transaction.
         """
-        table, instant = schema.sink, self.now(now)
+        instant = self.now(now)
         # The turn first: what another replica found out before it let go of it is seen then.
         wait = 0.0 if turn is None else self._next(turn, instant)
-        row = self._run(select(table).where(table.c.name == name)).first()
+        row = self._row(name)
         busy = TURN if wait is None else wait
         if row is None:
             return SinkState(), busy

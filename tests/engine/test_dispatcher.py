@@ -567,6 +567,20 @@ async def test_a_sink_that_another_replica_paused_is_left_alone_and_its_end_is_n
     assert not served.state.paused
 
 
+async def test_replicas_with_different_settings_of_a_sink_leave_it_alone_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.02)
+    refuses = Sink(lambda _: fails(Outcome.REJECTED, DeliveryReason.REFUSED, scope=Scope.SINK))
+    both = [outlet(store, refuses, fingerprint=settings, concurrency=1) for settings in ("old", "new")]
+    await store.transact(tell())
+    async with serving(both[0]), serving(both[1]):
+        await eventually(lambda: all(served.state.paused for served in both))
+        for _round in range(5):
+            await asyncio.gather(*(served.pulse.next() for served in both))
+        assert len(refuses.heard) <= 2
+
+
 async def test_replicas_share_the_rate_of_a_sink(store: Store) -> None:
     sinks = [Sink(), Sink()]
     for name in "abcdef":
