@@ -70,6 +70,8 @@ def failed(standing: Standing, failure: Failure, now: datetime, *, after: float)
     arrived for so long, and then another was refused, says enough.
     """
     since = standing.since or now
+    if not standing.told:
+        since = min(since, now)  # A clock that was ahead must not put it off until it comes round again.
     if standing.told or not (failure.hopeless or (now - since).total_seconds() >= after):
         return Standing(since, standing.told, standing.sequence)
     return Standing(since, told=True, sequence=standing.sequence + 1)

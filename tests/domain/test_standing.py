@@ -33,6 +33,14 @@ def test_a_sink_that_fails_for_a_while_is_not_news_and_then_it_is_once() -> None
     assert failed(told, REFUSED, later(9999), after=AFTER) == told
 
 
+def test_a_clock_that_was_ahead_when_a_sink_began_to_fail_does_not_put_off_the_news() -> None:
+    standing = failed(Standing(later(86400)), DOWN, NOON, after=AFTER)
+    assert standing == Standing(NOON)
+    assert failed(standing, DOWN, later(600), after=AFTER).told
+    told = Standing(later(86400), told=True, sequence=1)
+    assert failed(told, DOWN, NOON, after=AFTER) == told, "what was told is known by its beginning"
+
+
 @pytest.mark.parametrize("reason", [DeliveryReason.REFUSED, DeliveryReason.GONE, DeliveryReason.MISSING])
 def test_a_sink_that_refuses_us_or_is_gone_is_news_at_once(reason: DeliveryReason) -> None:
     failure = Failure.of(DeliveryError(Outcome.REJECTED, reason, "no", scope=Scope.SINK), lost=False)
