@@ -11,10 +11,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from notifier import telemetry, tracing
-from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
+from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
 from notifier.domain.message import Receipt
-from notifier.domain.retry import Bury, TryAgain, judge, pause
+from notifier.domain.retry import Bury, TryAgain, judge
 from notifier.domain.standing import Failure
+from notifier.engine import pauses
 from notifier.engine.clock import Wall
 from notifier.engine.door import Door
 from notifier.engine.fallback import Fallback, Told
@@ -266,15 +267,15 @@ class Outlet:
             # It would happen again at once, with the same message sent each time.
             await asyncio.sleep(ALONE)
         finally:
-            self._lanes.discard(claim.lane)
-            self._probes.discard(claim.lane)
-            self._failing.discard(claim.lane)
+            for lanes in (self._lanes, self._probes, self._failing):
+                lanes.discard(claim.lane)
 
     async def _settle(self, claim: Claim, outcome: Receipt | DeliveryError, until: float) -> None:
         now, before = self._store.now(), self.state
-        # What was under way when the pause began says nothing against it; only a probe ends it.
-        holds = isinstance(outcome, Interrupted) or (before.paused and claim.lane not in self._probes)
+        probe = claim.lane in self._probes
         if isinstance(outcome, Receipt):
+            # What was under way when the pause began says nothing against it; only a probe ends it.
+            holds = before.paused and not probe
             receipt, ended = outcome, None if holds else before
             if not holds:
                 self.state = SinkState()
@@ -286,8 +287,9 @@ class Outlet:
             if before.paused and not holds:
                 telemetry.sink_recovered(self.settings.name)
             return
-        verdict = self._judge(claim, outcome, now, holds=holds)
-        state = self.state
+        policy, tries = self.settings.policy, claim.tries + 1
+        verdict = judge(outcome, policy, delivery_id=claim.delivery, tries=tries, created_at=claim.created_at, now=now)
+        self.state = state = pauses.after(before, outcome, now, probe=probe)
         # Already now: what arrives beside it may be written down behind it, and must look then.
         self.fallback.troubled = True
         self._failing.add(claim.lane)
@@ -319,25 +321,6 @@ class Outlet:
             tx.hasten(self.settings.name, now.timestamp())
         return self.fallback.settled(tx, None, now, merged=len(claim.earlier))
 
-    def _judge(self, claim: Claim, error: DeliveryError, now: datetime, *, holds: bool) -> TryAgain | Bury:
-        """What follows for the message; also whether the sink is left alone from now on. ``holds``: it stands as it did."""
-        failures = 0 if _listens(error) or isinstance(error, Interrupted) else self.state.failures + 1
-        hold = pause(error, failures=failures, now=now) if failures else None
-        if hold is not None:
-            until = None if hold.until is None else hold.until.timestamp()
-            if not holds or _later(until, self.state.paused_until):
-                self.state = SinkState(failures, paused=True, paused_until=until, reason=error.reason, detail=error.detail)
-        elif not holds:
-            self.state = SinkState(failures, reason=error.reason, detail=error.detail) if failures else SinkState()
-        return judge(
-            error,
-            self.settings.policy,
-            delivery_id=claim.delivery,
-            tries=claim.tries + 1,
-            created_at=claim.created_at,
-            now=now,
-        )
-
     def _failed(
         self, tx: Transaction, claim: Claim, error: DeliveryError, verdict: TryAgain | Bury, at: datetime, *, state: SinkState
     ) -> Told | None:
@@ -363,13 +346,3 @@ class Outlet:
         if isinstance(error, Interrupted) and not expired:
             return None
         return self.fallback.settled(tx, Failure.of(error, lost=expired), at)
-
-
-def _later(until: float | None, other: float | None) -> bool:
-    """Whether a pause ends later than another; None: until someone acts."""
-    return other is not None and (until is None or until > other)
-
-
-def _listens(error: DeliveryError) -> bool:
-    """Whether the sink works all the same: it judged this one message."""
-    return error.outcome is Outcome.REJECTED and error.scope is Scope.EVENT

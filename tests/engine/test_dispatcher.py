@@ -15,13 +15,15 @@ from notifier.domain.message import Message, Receipt
 from notifier.domain.retry import BREAK_AFTER, Policy
 from notifier.engine import attempt as trying
 from notifier.engine import outlet as engine
+from notifier.engine import pauses, sending
 from notifier.engine import record as recording
-from notifier.engine import sending
 from notifier.engine.sending import LEASE
 from notifier.store.errors import Fenced, StoreDamaged, StoreError, StoreFull
 from notifier.store.rows import Claim, SinkState, State
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
+
+GONE = fails(Outcome.REJECTED, DeliveryReason.GONE, scope=Scope.SINK)
 
 
 @pytest.fixture
@@ -232,6 +234,19 @@ async def test_what_was_under_way_when_a_sink_asked_for_a_pause_does_not_end_it(
     assert stored.paused_until > time.time() + 3000
 
 
+@pytest.mark.parametrize(
+    ("held", "asked", "ends"),
+    [(10.0, 3600.0, 3600.0), (3600.0, 10.0, 3600.0), (None, 3600.0, None), (10.0, None, None)],
+    ids=["longer", "shorter", "already off", "gone"],
+)
+def test_of_two_pauses_the_longer_one_counts(held: float | None, asked: float | None, ends: float | None) -> None:
+    now = datetime.now(UTC)
+    busy = fails(reason=DeliveryReason.THROTTLED, scope=Scope.SINK, retry_after=asked)
+    before = SinkState(1, paused=True, paused_until=None if held is None else now.timestamp() + held)
+    after = pauses.after(before, GONE if asked is None else busy, now, probe=False)
+    assert (after.paused, after.paused_until) == (True, None if ends is None else pytest.approx(now.timestamp() + ends))
+
+
 async def test_a_sink_that_asks_for_a_pause_while_more_is_being_claimed_is_left_alone_all_the_same(store: Store) -> None:
     served = outlet(store, Sink())
     held = SinkState(1, paused=True, paused_until=time.time() + 3600, reason="throttled", detail="HTTP 429")
@@ -269,9 +284,6 @@ async def test_what_has_failed_before_it_worked_is_not_held_against_it_after_a_r
     served = outlet(store, again, concurrency=1)
     async with serving(served):
         await eventually(settled(store, count=8))
-
-
-GONE = fails(Outcome.REJECTED, DeliveryReason.GONE, scope=Scope.SINK)
 
 
 async def test_a_sink_that_is_gone_stays_off_over_a_restart_and_comes_back_with_new_settings(store: Store) -> None:
