@@ -10,6 +10,9 @@ from notifier.store import schema
 from notifier.store.lanes import Lanes
 from notifier.store.rows import State
 
+AT_ONCE = 1000
+"""Deliveries named in one statement: databases bound how many values it may have."""
+
 
 class GivenUp(Lanes):
     """The part of a transaction that gives up and sends again."""
@@ -39,13 +42,16 @@ class GivenUp(Lanes):
             chosen = chosen.where(owed.c.id.in_(ids))
         if sink is not None:
             chosen = chosen.where(owed.c.sink == sink)
-        rows = list(self._run(chosen))
+        rows = list(self._run(chosen.order_by(owed.c.lane)))
+        fresh = {"state": State.PENDING.value, "tries": 0, "created_at": now, "ready_at": now, "settled_at": None}
+        fresh |= {"batch": None, "merge": Merge.NEVER.value}
+        for start in range(0, len(rows), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
+            lanes = {row.lane for row in some}
+            self._hold(lanes)
+            self._run(update(owed).where(owed.c.id.in_([row.id for row in some])).values(**fresh))
+            self._wake(lanes)
         if rows:
-            self._hold({row.lane for row in rows})
-            fresh = {"state": State.PENDING.value, "tries": 0, "created_at": now, "ready_at": now, "settled_at": None}
-            fresh |= {"batch": None, "merge": Merge.NEVER.value}
-            self._run(update(owed).where(owed.c.id.in_([row.id for row in rows])).values(**fresh))
-            self._wake({row.lane for row in rows})
             # Whoever sends again has mended the sink: it is met as if its settings had changed.
             self._run(update(schema.sink).where(schema.sink.c.name.in_({row.sink for row in rows})).values(fingerprint=""))
         return [row.id for row in rows]

@@ -9,12 +9,13 @@ from functools import partial
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, insert
 from store_scenes import LEASE, NOW, Scene, arrived, claim, cluster, driver, given_up, put_off, running
 
 from notifier.domain.holding import Holding
 from notifier.domain.message import Receipt
 from notifier.domain.model import Event
+from notifier.store import schema
 from notifier.store.errors import Fenced, StoreError
 from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
@@ -245,6 +246,24 @@ async def test_dead_deliveries_are_sent_again_under_the_same_ids(store: Store) -
     assert set(again) == {first.delivery, second.delivery}
     assert (again[first.delivery].attempt, again[first.delivery].tries) == (2, 0)
     await store.transact(arrived(again[first.delivery]))
+
+
+async def test_however_much_is_dead_it_can_be_sent_again(store: Store) -> None:
+    """PostgreSQL takes 65,535 values a statement: after three days without a sink there may be more to send again."""
+    many = 70_000
+
+    def fill(tx: Transaction) -> None:
+        some: dict[str, object] = {"cluster": "c", "kind": "node.completed", "severity": 1, "observed_at": NOW, "body": "{}"}
+        events = [{"id": f"e{number}", "thread": "t", "sequence": number, **some} for number in range(many)]
+        tx._run(insert(schema.event), events)
+        tx._run(insert(schema.lane), [{"id": "team|t", "sink": "team"}])
+        dead: dict[str, object] = {"sink": "team", "lane": "team|t", "state": "dead", "created_at": NOW, "ready_at": NOW}
+        owed = [{"id": f"d{number}", "event": f"e{number}", "position": number, **dead} for number in range(many)]
+        tx._run(insert(schema.delivery), owed)
+
+    await store.transact(fill)
+    assert len(await store.transact(lambda tx: tx.resend(NOW))) == many
+    assert await store.transact(lambda tx: tx.counts()) == {("team", State.PENDING): many}
 
 
 async def test_sending_again_wakes_a_lane_that_had_gone_to_sleep(store: Store) -> None:
