@@ -11,7 +11,7 @@ from datetime import datetime
 from notifier import telemetry
 from notifier.domain import identity, standing
 from notifier.domain.model import NOTIFIER, Event, Kind
-from notifier.domain.plan import Audience
+from notifier.domain.plan import Audience, Planned
 from notifier.domain.render import summary
 from notifier.domain.standing import Failure, Standing
 from notifier.store.rows import SinkState
@@ -88,6 +88,15 @@ def removed(tx: Transaction, sink: str, audience: Audience, now: datetime) -> To
     return changed(tx, sink, audience, before, standing.worked(before), failure=standing.REMOVED, now=now)
 
 
+def handed_on(tx: Transaction, sink: str, audience: Audience, now: datetime) -> tuple[Planned, ...]:
+    """What a sink was to tell of others, and has not, is told by the next of the chain: nobody may be told by none."""
+    lasting = [each for each in tx.unheard(sink) if _lasts(tx, each)]
+    onward = audience.plan(lasting, now, tx.silences(now.timestamp()), failing=tx.failing())
+    fresh = tuple(each for each in onward if each.sink not in tx.hearers(each.event.id))
+    tx.owe(fresh, now.timestamp())
+    return fresh
+
+
 def _lasts(tx: Transaction, failing: Event) -> bool:
     """Whether the sink that an event tells of fails still: whoever heard only now would never hear that it is over."""
     return failing.sink is not None and tx.standing(failing.sink.name).since == failing.sink.since
@@ -119,9 +128,5 @@ def changed(
     owed = audience.plan([event], now, silences, failing=failing, also=sorted(heard), alarmed=tx.alarmed)
     tx.tell(event, owed, now.timestamp())
     if after.told:
-        # What it was to tell of others, and has not, is told by the next of the chain: nobody may be told by none.
-        onward = audience.plan([each for each in tx.unheard(sink) if _lasts(tx, each)], now, silences, failing=failing)
-        fresh = tuple(each for each in onward if each.sink not in tx.hearers(each.event.id))
-        tx.owe(fresh, now.timestamp())
-        owed = (*owed, *fresh)
+        owed = (*owed, *handed_on(tx, sink, audience, now))
     return Told(frozenset(each.sink for each in owed if not each.silence), event.kind, event.id, summary(event))

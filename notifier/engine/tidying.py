@@ -6,7 +6,7 @@ from datetime import datetime
 from notifier import telemetry
 from notifier.domain.plan import Audience
 from notifier.domain.standing import REMOVED
-from notifier.engine.fallback import Told, nothing, removed
+from notifier.engine.fallback import Told, handed_on, nothing, removed
 from notifier.store.errors import StoreError
 from notifier.store.store import Store
 from notifier.store.transaction import Transaction
@@ -58,14 +58,19 @@ class Tidying:
             StoreError: It could not be.
         """
         now = self._store.now()
-        for told in await self._store.transact(lambda tx: self._retire(tx, now)):
+        said, sinks = await self._store.transact(lambda tx: self._retire(tx, now))
+        for told in said:
             told.said()
-            self._wake(told.sinks)
+        if sinks:
+            self._wake(sinks)
 
-    def _retire(self, tx: Transaction, at: datetime) -> list[Told]:
-        now = at.timestamp()
+    def _retire(self, tx: Transaction, at: datetime) -> tuple[list[Told], frozenset[str]]:
+        now, sinks = at.timestamp(), set[str]()
         names = self._sinks | tx.served(now)
         for name in {sink for sink, _ in tx.counts()} - names:
             while tx.expire(name, now + 1, now, reason=REMOVED.reason, detail=REMOVED.detail):
                 pass
-        return [told for name in sorted(tx.failing() - names) if (told := removed(tx, name, self._audience, at))]
+            # Whoever stands in its place now is to tell of others what it has not told.
+            sinks |= {each.sink for each in handed_on(tx, name, self._audience, at)}
+        said = [told for name in sorted(tx.failing() - names) if (told := removed(tx, name, self._audience, at))]
+        return said, frozenset(sinks.union(*(told.sinks for told in said)))

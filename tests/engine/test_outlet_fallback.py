@@ -247,6 +247,22 @@ async def test_a_sink_that_is_gone_fails_no_more(store: Store) -> None:
     assert await store.transact(lambda tx: tx.standing("team")) == Standing(sequence=2)
 
 
+async def test_what_a_fallback_that_is_gone_has_not_told_is_told_by_the_one_in_its_place(store: Store) -> None:
+    pager = Sink()
+    team = watched(store, Sink(lambda _: fails(**REFUSED)), "team")  # type: ignore[arg-type]  # a test's own
+    await store.transact(tell("search"))
+    async with serving(team):
+        await eventually(lambda: team.state.paused)
+    woken: list[frozenset[str]] = []
+    now_pager = replace(AUDIENCE, fallbacks={"team": "pager"})
+    tidying = Tidying(store, frozenset({"team", "pager"}), now_pager, woken.append)
+    for _hour in range(2):
+        await tidying.retire()
+    assert woken == [frozenset({"pager"})]
+    async with serving(watched(store, pager, "pager")):
+        await eventually(lambda: names(pager, Kind.SINK_FAILING) == {"team"})
+
+
 @pytest.mark.parametrize("scope", Scope)
 async def test_a_sink_that_asks_for_long_patience_is_told_of_when_it_has_failed_for_long(
     store: Store, scope: Scope, monkeypatch: pytest.MonkeyPatch
