@@ -160,7 +160,7 @@ class Outlet:
         room = (1 if state.paused else settings.concurrency) - len(self._sends)
         if self._turn is not None and (wait := self._pace.wait()) > 0:
             return wait
-        if room <= 0:
+        if room <= 0 or self._stopping:
             return LOOK
         # Before the claim: our lease must never last longer in our eyes than in the store's.
         claimed_at = time.monotonic()

@@ -277,7 +277,7 @@ async def test_what_was_loaded_is_kept_out_of_the_collectors_rounds(tmp_path: Pa
         frozen.append(gc.get_freeze_count())
 
     monkeypatch.setattr(app, "_watch", watch)
-    monkeypatch.setattr("notifier.telemetry.configure", lambda *_: None)
+    monkeypatch.setattr("notifier.telemetry.configure", lambda *_, **__: None)
     try:
         await app.run(written(tmp_path, "http://127.0.0.1:1"))
     finally:
