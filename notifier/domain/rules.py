@@ -27,7 +27,7 @@ RULES: Mapping[str, str] = {
     "cluster.recovered": "there was a good answer again",
     "cluster.discovered": "the project listed it for the first time",
     "cluster.forgotten": "the project listed it no longer",
-    "sink.failing": "the sink was left alone because it kept failing",
+    "sink.failing": "the sink refused us, news for it was given up, or it failed for so long that it is told",
     "sink.recovered": "the sink took a message again",
 }
 """By kind, what an answer said that the one before it had not."""

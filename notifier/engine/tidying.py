@@ -68,7 +68,7 @@ class Tidying:
         now, sinks = at.timestamp(), set[str]()
         names = self._sinks | tx.served(now)
         for name in {sink for sink, _ in tx.counts()} - names:
-            while tx.expire(name, now + 1, now, reason=REMOVED.reason, detail=REMOVED.detail):
+            while tx.expire(name, now + 1, now, reason=REMOVED.reason, detail=REMOVED.detail, abandoned=True):
                 pass
             # Whoever stands in its place now is to tell of others what it has not told.
             sinks |= {each.sink for each in handed_on(tx, name, self._audience, at)}

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, exists, or_, select, update
 
 from notifier.domain.holding import Merge
 from notifier.store import schema
@@ -17,10 +17,28 @@ AT_ONCE = 1000
 class GivenUp(Lanes):
     """The part of a transaction that gives up and sends again."""
 
-    def expire(self, sink: str, created_before: float, now: float, *, reason: str, detail: str, limit: int = 500) -> int:
-        """Give up what a sink has owed since before ``created_before`` and is not being sent; how many."""
+    def expire(
+        self,
+        sink: str,
+        created_before: float,
+        now: float,
+        *,
+        reason: str,
+        detail: str,
+        abandoned: bool = False,
+        limit: int = 500,
+    ) -> int:
+        """Give up what a sink has owed since before ``created_before`` and is not being sent; how many.
+
+        ``abandoned``: nobody serves the sink, so also what was being sent when its sender's lease ran out. Else it is claimed
+        once more, which shows whether it had arrived.
+        """
         owed, table = schema.delivery, schema.lane
-        old = (owed.c.sink == sink, owed.c.state == State.PENDING.value, owed.c.created_at < created_before)
+        left = exists().where(table.c.id == owed.c.lane, table.c.lease_until <= self.now(now))
+        idle = owed.c.state == State.PENDING.value
+        if abandoned:
+            idle = or_(idle, and_(owed.c.state == State.SENDING.value, left))
+        old = (owed.c.sink == sink, idle, owed.c.created_at < created_before)
         lanes = list(self._run(select(owed.c.lane).where(*old).distinct().limit(limit)).scalars())
         if not lanes:
             return 0
@@ -49,7 +67,8 @@ class GivenUp(Lanes):
             some = rows[start : start + AT_ONCE]
             lanes = {row.lane for row in some}
             self._hold(lanes)
-            self._run(update(owed).where(owed.c.id.in_([row.id for row in some])).values(**fresh))
+            named = (owed.c.id.in_([row.id for row in some]), owed.c.state == State.DEAD.value)  # Somebody may have been quicker.
+            self._run(update(owed).where(*named).values(**fresh))
             self._wake(lanes)
         if rows:
             # Whoever sends again has mended the sink: it is met as if its settings had changed.

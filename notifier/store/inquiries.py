@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, or_, select
+from sqlalchemy import and_, delete, exists, func, not_, or_, select
 
 from notifier.domain.model import Cluster, Event
 from notifier.store import codec, schema
@@ -118,7 +118,9 @@ class Inquiries(Discoveries):
     def forget(self, before: float, limit: int = 500) -> int:
         """Delete events seen before ``before`` of which nothing is owed or dead, with their deliveries; how many."""
         told, owed, tried = schema.event, schema.delivery, schema.attempt
-        kept = exists().where(owed.c.event == told.c.id, owed.c.state.not_in(DONE))
+        # A dead reminder is of no use any more: it is never sent again.
+        useless = or_(owed.c.state.in_(DONE), and_(owed.c.state == State.DEAD.value, owed.c.reminder > 0))
+        kept = exists().where(owed.c.event == told.c.id, not_(useless))
         old = list(self._run(select(told.c.id).where(told.c.observed_at < before, ~kept).limit(limit)).scalars())
         if old:
             theirs = select(owed.c.id).where(owed.c.event.in_(old))

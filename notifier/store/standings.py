@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import and_, case, exists, func, or_, select, update
 
 from notifier.domain.holding import Merge
 from notifier.domain.model import Event, Kind
@@ -44,7 +44,9 @@ class Standings(Knowledge):
         owed = schema.delivery
         dead = and_(owed.c.state == State.DEAD.value, owed.c.settled_at >= since.timestamp())
         old = and_(owed.c.merge == Merge.WHEN_LATE.value, owed.c.created_at < now.timestamp() - LATE)
-        merges = case((or_(owed.c.merge == Merge.ALWAYS.value, old), 1), else_=0)
+        newer = owed.alias()
+        followed = exists().where(newer.c.lane == owed.c.lane, newer.c.position > owed.c.position, newer.c.state.in_(OPEN))
+        merges = case((and_(or_(owed.c.merge == Merge.ALWAYS.value, old), followed), 1), else_=0)
         query = (
             select(owed.c.state, func.count(), func.sum(merges))
             .where(owed.c.sink == sink, or_(owed.c.state.in_(OPEN), dead))

@@ -220,6 +220,19 @@ async def test_what_is_owed_for_too_long_is_given_up_but_not_what_is_being_sent(
     assert [head.event.cluster.name for head in await store.transact(claim(now=NOW + 200))] == ["young"]
 
 
+@pytest.mark.parametrize(("lease", "left"), [(3600.0, 1), (-3600.0, 0)])
+async def test_what_nobody_serves_is_given_up_also_where_a_kill_left_it_half_sent(store: Store, lease: float, left: int) -> None:
+    def expire(tx: Transaction) -> int:
+        return tx.expire("team", NOW + 50, NOW + 100, reason="removed", detail="no such sink", abandoned=True)
+
+    [events] = await _owe(store, "a")
+    await store.transact(lambda tx: tx.claim("team", "tester", 1, lease=lease, now=NOW + 10))
+    assert await store.transact(expire) == len(events) - left
+    assert (await _states(store)).count(State.DEAD) == len(events) - left
+    await store.transact(lambda tx: tx.resend(NOW + 100))
+    assert [taken.uncertain for taken in await store.transact(claim(now=NOW + 200))] == [True] * (1 - left)
+
+
 async def test_the_next_message_after_expired_ones_says_how_many_were_skipped(store: Store) -> None:
     [events] = await _owe(store, "a")
     await store.transact(lambda tx: tx.expire("team", NOW + 50, NOW + 100, reason="expired", detail="too late"))

@@ -167,6 +167,16 @@ async def test_a_reminder_of_what_ended_unseen_is_dropped_at_the_next_look(store
     assert await states(store) == [State.DELIVERED, State.OVER]
 
 
+async def test_a_reminder_that_was_given_up_keeps_nothing_from_being_forgotten(store: Store) -> None:
+    await fail(store, Scene())
+    await store.transact(remind(store, NOW + HOUR))
+    (claimed,) = await store.transact(claim(now=NOW + HOUR))
+    await store.transact(given_up(claimed))
+    assert await store.transact(lambda tx: tx.resend(NOW + HOUR)) == []
+    await store.transact(lambda tx: tx.forget(NOW + 1))
+    assert await states(store) == []
+
+
 async def test_what_is_over_is_forgotten_with_the_event(store: Store) -> None:
     scene = Scene()
     await fail(store, scene)
