@@ -1,5 +1,6 @@
 """The JSON Schema accepts what the loader accepts and refuses what it refuses."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from config_files import MINIMAL, TYPES, VALID
 from jsonschema import Draft202012Validator
 
+from notifier import app
 from notifier.config import json_schema
 from notifier.config.reading import parse
 from notifier.config.tree import plain
@@ -39,6 +41,22 @@ def test_the_example_is_good() -> None:
     real = Draft202012Validator(json_schema({name: module.Settings for name, module in built_in.items()}))
     assert errors(EXAMPLE.read_text(), real) == []
     assert errors(EXAMPLE.read_text().replace("type: webhook", "type: webhok"), real) == ["$.sinks.hook"]
+
+
+def test_the_example_explains_every_key() -> None:
+    text = EXAMPLE.read_text()
+    sinks = text.partition("\nsinks:")[2].partition("\nroutes:")[0]
+    blocks = re.split(r"\n  (?:# )?(?=[a-z]+:)", sinks)
+    by_type = {found[1]: block for block in blocks if (found := re.search(r"\btype: (\w+)", block))}
+    schema = app.schema()
+    definitions: dict[str, dict[str, Any]] = schema["$defs"]  # type: ignore[assignment]  # of a schema, `object` is all that is known
+    lacking = []
+    for name, definition in {"": schema, **definitions}.items():
+        kind = re.fullmatch(r"notifier__sinks__(\w+)__Settings", name)
+        part = by_type.get(kind[1], "") if kind else text
+        keys = definition.get("properties", {})
+        lacking += [f"{name or 'the file'}.{key}" for key in keys if not re.search(rf"(?<![\w-]){key}: ?", part)]
+    assert lacking == []
 
 
 @pytest.mark.parametrize(
