@@ -28,6 +28,8 @@ from notifier.store.transaction import Transaction
 T = TypeVar("T")
 QUICK = Policy(first_retry=0.01, max_retry=0.05, give_up_after=60)
 NODES = ("n1", "n2", "n3")
+PATIENCE = 60.0
+"""Seconds that a test waits for what comes anyway: nothing where it comes, and much on a machine that has other things to do."""
 
 
 def cluster(name: str = "search") -> Cluster:
@@ -39,11 +41,8 @@ def running(*completed: str) -> Task:
     return Task("t1", "RUNNING", 1, NODES, completed, left[:1], left[0] if left else None)
 
 
-async def eventually(predicate: Callable[[], Awaitable[bool]] | Callable[[], bool], within: float = 20.0) -> None:
-    """Await a condition; what is awaited lies in a database or a counter, so it has to be asked for again and again.
-
-    The patience costs nothing where the condition comes true, and is for a machine that does other things too.
-    """
+async def eventually(predicate: Callable[[], Awaitable[bool]] | Callable[[], bool], within: float = PATIENCE) -> None:
+    """Await a condition; what is awaited lies in a database or a counter, so it has to be asked for again and again."""
     async with asyncio.timeout(within):
         while True:
             holds = predicate()
@@ -155,7 +154,8 @@ def settled(store: Store, state: State = State.DELIVERED, count: int = 4) -> Cal
 
 
 def outlet(store: Store, sink: object, name: str = "team", **settings: object) -> Outlet:
-    chosen = OutletSettings(**{"name": name, "policy": QUICK, "timeout": 2.0, **settings})  # type: ignore[arg-type]  # a test's own
+    # So patient that no send is broken off, and no lease over, because the machine did something else meanwhile.
+    chosen = OutletSettings(**{"name": name, "policy": QUICK, "timeout": 40.0, "lease": 100.0, **settings})  # type: ignore[arg-type]  # a test's own
     return Outlet(chosen, sink, store, "tester")  # type: ignore[arg-type]  # scripted, and sometimes wrong on purpose
 
 

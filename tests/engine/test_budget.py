@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from notifier.domain.errors import FetchError, FetchReason
+from notifier.engine import budget as engine
 from notifier.engine.budget import LONGEST_PAUSE, REFUSED_FOR, THROTTLED_FOR, Budget
 
 FAST = 10_000.0
@@ -118,7 +120,13 @@ async def test_until_the_keys_have_proved_good_requests_go_one_at_a_time() -> No
     assert api.most_at_once == 1
 
 
-async def test_a_request_that_waits_in_the_queue_is_not_sent_after_a_refusal() -> None:
+async def test_a_request_that_waits_in_the_queue_is_not_sent_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def rounds(seconds: float) -> None:
+        """A second is so many rounds of the loop, however long they take: one that stood still would wake all at once."""
+        for _ in range(round(seconds * 1000)):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(engine, "asyncio", SimpleNamespace(Lock=asyncio.Lock, sleep=rounds))
     api = Api(rate=200.0)
     assert await api.ask() is None
     api.failure = FetchError(FetchReason.REFUSED, "the keys were revoked while all was well")

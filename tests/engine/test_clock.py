@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from engine_scripts import eventually
+from engine_scripts import PATIENCE, eventually
 
 from notifier.engine.clock import Clock
 
@@ -29,14 +29,14 @@ async def test_a_loop_that_was_busy_ticks_on_afterwards() -> None:
     await eventually(lambda: counter.ticks > 2)
     time.sleep(1.0)  # noqa: ASYNC251 - to block the loop is the test
     before = counter.ticks
-    await eventually(lambda: counter.ticks > before + 5, within=1.0)
+    await eventually(lambda: counter.ticks > before + 5)
     counter.clock.stop()
 
 
 async def test_a_long_delay_is_cut_so_that_what_becomes_due_out_of_turn_is_noticed() -> None:
     counter = Counter(delay=3600.0)
     counter.clock.start()
-    await eventually(lambda: counter.ticks >= 2, within=2.0)
+    await eventually(lambda: counter.ticks >= 2)
     counter.clock.stop()
 
 
@@ -48,21 +48,26 @@ async def test_a_wall_clock_that_jumps_does_not_stop_the_ticks(hours: int) -> No
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=hours), tick=True):
         await asyncio.sleep(0.05)  # What was armed before the jump may still fire.
         before = counter.ticks
-        await eventually(lambda: counter.ticks > before + 5, within=3.0)
+        await eventually(lambda: counter.ticks > before + 5)
         counter.clock.stop()
 
 
 async def test_a_job_of_the_calendar_comes_at_its_interval() -> None:
-    clock, times = Clock(), list[float]()
+    clock, times, rests = Clock(), list[float](), list[float]()
 
     async def work() -> None:
         times.append(time.monotonic())
+        rests.append((job.next_run_time - datetime.now(UTC)).total_seconds())
 
     clock.every(0.1, work)
+    [(job, _)] = clock._jobs
+    began = time.monotonic()
     clock.start()
     await eventually(lambda: len(times) >= 3)
     clock.stop()
-    assert times[2] - times[0] == pytest.approx(0.2, abs=0.1)
+    # A busy machine may come late to each: only the earliest moment is promised, and when the next is due.
+    assert [at - began > number * 0.1 - 0.01 for number, at in enumerate(times, start=1)] == [True] * len(times)
+    assert max(rests) <= 0.1
 
 
 async def test_a_stop_ends_the_ticks_but_not_the_work_that_runs() -> None:
@@ -86,15 +91,17 @@ async def test_a_stop_ends_the_ticks_but_not_the_work_that_runs() -> None:
     await asyncio.sleep(0.1)
     assert counter.ticks == before
     go.set()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await done.wait()
 
 
 async def test_calendar_work_that_became_due_while_the_loop_was_busy_is_done_afterwards() -> None:
     counter = Counter()
     clock = Clock()
-    clock.every(1.7, counter.tick)
+    clock.every(3600.0, counter.tick)
+    [(job, _)] = clock._jobs
     clock.start()
-    time.sleep(2.8)  # noqa: ASYNC251 - due after 1.7 s, and more than a second late when the loop turns again
-    await eventually(lambda: counter.ticks == 1, within=0.5)  # the next is due after 3.4 s
+    job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=0.1))
+    time.sleep(1.5)  # noqa: ASYNC251 - more than a second too long for what is due by then; the next is due in an hour
+    await eventually(lambda: counter.ticks == 1)
     clock.stop()

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import pytest
-from engine_scripts import Sink, eventually, fails, tell
+from engine_scripts import PATIENCE, Sink, eventually, fails, tell
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.engine import attempt as trying
@@ -67,7 +67,7 @@ class Shop(Sink):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "CLOSING", 0.05)
+    monkeypatch.setattr(engine, "CLOSING", PATIENCE)
     monkeypatch.setattr(engine, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(engine, "LONGEST_WAIT", 0.02)
     monkeypatch.setattr(trying, "STUBBORN", 0.05)
@@ -114,19 +114,23 @@ async def test_a_sink_that_does_not_open_is_tried_again_until_it_does(
 
 
 @pytest.mark.parametrize(
-    ("closing", "kinds"),
+    ("closing", "patience", "kinds"),
     [
-        (raising(RuntimeError("canary")), [RuntimeError]),
-        (raising(SystemExit(3)), [SystemExit]),
-        (hang, [Unusable]),
-        (heedless, [Unusable]),
+        (raising(RuntimeError("canary")), PATIENCE, [RuntimeError]),
+        (raising(SystemExit(3)), PATIENCE, [SystemExit]),
+        (hang, 0.05, [Unusable]),
+        (heedless, 0.05, [Unusable]),
     ],
 )
 async def test_a_sink_that_does_not_close_keeps_nobody_waiting(
-    closing: Callable[[], Awaitable[None]], kinds: list[type[BaseException]]
+    closing: Callable[[], Awaitable[None]],
+    patience: float,
+    kinds: list[type[BaseException]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(engine, "CLOSING", patience)
     crashes: list[BaseException] = []
-    async with asyncio.timeout(20), Door(Shop(closing=closing), 5.0, crashed=crashes.append) as door:
+    async with asyncio.timeout(PATIENCE), Door(Shop(closing=closing), 5.0, crashed=crashes.append) as door:
         assert await door.shut() is None
     assert [type(crash) for crash in crashes] == kinds
     await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == engine.OPEN])
@@ -137,7 +141,7 @@ async def test_a_program_that_stops_does_not_wait_for_a_sink_that_opens(monkeypa
     began = time.monotonic()
     async with Door(Shop(opening=heedless), 3600.0):
         await asyncio.sleep(0)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < PATIENCE
     await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == engine.OPEN])
 
 

@@ -38,7 +38,7 @@ async def store() -> AsyncIterator[Store]:
 
 
 def watched(store: Store, sink: object, name: str, after: float = 600.0) -> Outlet:
-    settings = OutletSettings(name, timeout=2.0, policy=QUICK, concurrency=1)
+    settings = OutletSettings(name, timeout=40.0, policy=QUICK, concurrency=1, lease=100.0)
     return Outlet(settings, sink, store, "tester", fallback=Fallback(name, AUDIENCE, after))  # type: ignore[arg-type]  # scripted
 
 
@@ -317,7 +317,7 @@ async def test_what_one_replica_failed_to_tell_and_another_told_is_held_against_
 
 async def test_that_news_was_given_up_is_told_however_long_a_sink_may_fail(store: Store) -> None:
     mail = Sink()
-    settings = OutletSettings("team", timeout=2.0, policy=Policy(first_retry=0.05, max_retry=0.05, give_up_after=0.1))
+    settings = OutletSettings("team", policy=Policy(first_retry=0.05, max_retry=0.05, give_up_after=0.1))
     team = Outlet(settings, Sink(lambda _: fails()), store, "tester", fallback=Fallback("team", AUDIENCE))
     team._next_sweep = float("inf")  # It is a try that shows it.
     await store.transact(tell("search"))

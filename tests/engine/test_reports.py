@@ -144,7 +144,9 @@ async def test_a_reminder_does_not_bring_the_report_again(store: Store) -> None:
     now = datetime.now(UTC)
     await store.transact(lambda tx: tx.remind([Planned(failed, "team", AT_ONCE.hold(failed, now), reminder=1)], now))
     sink = Sink()
-    async with serving(Outlet(OutletSettings("team", timeout=2.0), sink, store, "tester", draw=Reports(store, Words()))):
+    async with serving(
+        Outlet(OutletSettings("team", timeout=20.0, lease=300.0), sink, store, "tester", draw=Reports(store, Words()))
+    ):
         await eventually(settled(store, count=3))
     told = [(message.event.kind, message.reminder, message.report is not None) for message in sink.heard]
     assert told == [(Kind.TASK_STARTED, 0, False), (Kind.TASK_FAILED, 0, True), (Kind.TASK_FAILED, 1, False)]

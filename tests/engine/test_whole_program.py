@@ -109,10 +109,17 @@ async def test_clusters_come_and_go_and_the_switch_hears_that_all_is_well(tmp_pa
                 await eventually(lambda: len(crew.poller.watches) == 2)
                 assert await told(store) == [(Kind.CLUSTER_DISCOVERED, "search-b"), (Kind.CLUSTER_FORGOTTEN, "search-c")]
                 await eventually(lambda: len(pings) >= 1)
-                assert await ask(crew, "/healthz") == (200, "application/json", '{"alive": true}')
+
+                async def alive() -> bool:
+                    return await ask(crew, "/healthz") == (200, "application/json", '{"alive": true}')
+
+                async def ready() -> bool:
+                    status, _, body = await ask(crew, "/readyz")
+                    return (status, json.loads(body)["problems"]) == (200, [])
+
+                await eventually(alive)  # Not where nothing moved for a moment.
                 await eventually(lambda: all(crew.poller.holds(each) and not each.failures for each in crew.poller.watches))
-                status, _, body = await ask(crew, "/readyz")
-                assert (status, json.loads(body)["problems"]) == (200, [])
+                await eventually(ready)
                 _, kind, text = await ask(crew, "/metrics")
                 assert kind == "text/plain"
                 found = {family.name: family for family in text_format(text)}
@@ -128,12 +135,13 @@ async def test_clusters_come_and_go_and_the_switch_hears_that_all_is_well(tmp_pa
     assert len(pings) == heard
 
 
-async def test_a_wedged_tick_and_a_refused_reload_are_said(tmp_path: Path) -> None:
+async def test_a_wedged_tick_and_a_refused_reload_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Simulator(STORY) as cloud:
         settings = app.load(written(tmp_path, cloud.url))
         store = Store(settings.store).open()
         try:
             async with app.Crew(settings, store, refused="notifier.yaml:1:1: wrong") as crew:
+                monkeypatch.setattr(crew.ticking, "beat", lambda: None)
                 crew.ticking._at -= 60.0
                 assert (await ask(crew, "/healthz"))[0] == 503
                 status, _, body = await ask(crew, "/readyz")

@@ -206,20 +206,20 @@ async def test_a_turn_that_was_taken_is_gone_for_all_replicas_and_for_other_sink
 
 
 async def test_turns_queue_up_and_one_that_is_too_far_off_is_left_to_others(store: Store) -> None:
-    five = Turn("a channel", 5.0)
+    long = Turn("a channel", 500.0)
 
     async def take(within: float) -> float:
-        wait = await store.transact(lambda tx: tx.take_turn(five, within, NOW))
+        wait = await store.transact(lambda tx: tx.take_turn(long, within, NOW))
         assert wait is not None
         return wait
 
     assert await take(0.0) == 0
-    assert await take(float("inf")) == pytest.approx(5, abs=2)
+    assert await take(float("inf")) == pytest.approx(500, abs=60)
     if store.alone:
         return  # One process queues up in memory.
-    assert await take(4.0) == pytest.approx(10, abs=2)
-    assert await take(11.0) == pytest.approx(10, abs=2)
-    assert await take(0.0) == pytest.approx(15, abs=2)
+    assert await take(400.0) == pytest.approx(1000, abs=60)
+    assert await take(1100.0) == pytest.approx(1000, abs=60)
+    assert await take(0.0) == pytest.approx(1500, abs=60)
 
 
 async def test_turns_that_came_long_ago_are_forgotten(store: Store) -> None:
@@ -427,8 +427,8 @@ async def test_the_moment_is_the_databases_own_however_wrong_our_clock_is(postgr
     with time_machine.travel(true + timedelta(hours=1), tick=True):
         store = Store(postgres_url).open()
         try:
-            assert abs(store.now() - true) < timedelta(seconds=10)
+            assert abs(store.now() - true) < timedelta(minutes=1)
             instant = await store.transact(lambda tx: tx.now(0.0))
-            assert store.now().timestamp() == pytest.approx(instant, abs=1)
+            assert store.now().timestamp() == pytest.approx(instant, abs=60)
         finally:
             store.close()

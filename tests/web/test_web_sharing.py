@@ -21,7 +21,10 @@ class Maker:
         return number
 
 
-async def test_what_is_asked_together_is_made_once_and_goes_on_though_who_asked_first_leaves() -> None:
+async def test_what_is_asked_together_is_made_once_and_goes_on_though_who_asked_first_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sharing, "MOMENT", 3600.0)
     shared, make = Sharing[int](), Maker()
     asked = [asyncio.create_task(shared.get("page", make)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -69,6 +72,7 @@ async def test_fifty_browsers_that_are_told_of_a_change_cost_one_page(monkeypatc
         return look(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(overview, "look", counted)
+    monkeypatch.setattr(sharing, "MOMENT", 3600.0)  # Fifty may take longer than one.
     async with a_world() as world:
         pages = await asyncio.gather(*(world.get("/") for _ in range(50)))
         assert {status for status, _, _ in pages} == {200}

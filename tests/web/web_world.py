@@ -19,6 +19,9 @@ from notifier.store.transaction import Transaction
 from notifier.web.health import Health
 from notifier.web.server import Web
 
+PATIENCE = 60.0
+"""Seconds that a test waits for what comes anyway: nothing where it comes, and much on a machine that has other things to do."""
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 STAGES = (
     Stage(0, "Data migration", "SUCCESS", "", NOW - timedelta(minutes=50), NOW - timedelta(minutes=9)),
