@@ -2,8 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +11,7 @@ from notifier.domain.model import Kind
 from notifier.sources.scenarios import DEMO_SPEED, SCENARIOS, Scenario
 from notifier.sources.signing import Keys
 from notifier.sources.simulator import Simulator
+from notifier.sources.story_clock import StoryClock
 from notifier.store.store import Store
 
 Say = Callable[[str], None]
@@ -38,6 +38,10 @@ log: {{level: error}}
 AFTER = 3.0
 """Seconds the story is followed after its end, so that its last words are heard."""
 
+LOOK = 0.25
+"""Seconds between two looks whether it has ended, and by which it goes on between two looks at the most: it waits for a machine
+that is held up, or that slept."""
+
 
 async def play(*, keep: bool, port: int, speed: float | None, say: Say) -> None:
     """Play the demo scenario to its end; with ``keep`` go on until interrupted."""
@@ -51,7 +55,7 @@ async def play(*, keep: bool, port: int, speed: float | None, say: Say) -> None:
     say(f"Times jump: the API's clock, where it gives a time, goes {speed:.0f} times faster than yours.\n")
     telemetry.configure("console", "error")
     with TemporaryDirectory(prefix="notifier-demo-") as folder:
-        async with Simulator(scenario, speed=speed) as cloud:
+        async with Simulator(scenario, speed=speed, monotonic=StoryClock(longest=LOOK)) as cloud:
             path = Path(folder) / "demo.yaml"
             path.write_text(_configuration(scenario, cloud.url, folder, port))
             settings = app.load(path)
@@ -59,7 +63,7 @@ async def play(*, keep: bool, port: int, speed: float | None, say: Say) -> None:
             try:
                 async with app.Crew(settings, store) as crew:
                     say(f"Status page, live: {crew.page}\n")
-                    await _until_interrupted(None if keep else length)
+                    await _until_interrupted(None if keep else _end(cloud))
                     await _sum_up(store, say)
             finally:
                 store.close()
@@ -90,10 +94,17 @@ async def simulate(scenario: Scenario, *, port: int, speed: float, keys: tuple[s
         await _until_interrupted(None)
 
 
-async def _until_interrupted(seconds: float | None) -> None:
+async def _end(cloud: Simulator) -> None:
+    while cloud.elapsed < cloud.scenario.end:  # noqa: ASYNC110 - nothing tells but its clock
+        await asyncio.sleep(LOOK)
+    await asyncio.sleep(AFTER)
+
+
+async def _until_interrupted(end: Coroutine[None, None, None] | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+    awaited = [asyncio.create_task(each) for each in (stop.wait(), end) if each is not None]
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+    for task in awaited:
+        task.cancel()

@@ -13,6 +13,7 @@ from notifier.domain import identity
 from notifier.domain.model import Event, Kind
 from notifier.sources.scenarios import CLUSTER_ID, PROJECT_ID, SCENARIOS, ClusterPlan, Scenario
 from notifier.sources.simulator import Simulator
+from notifier.sources.story_clock import StoryClock
 from notifier.sources.upgrades import Hang
 from notifier.store.rows import DeliveryRow, State
 from notifier.store.store import Store
@@ -56,14 +57,14 @@ def hanging() -> Scenario:
 async def test_a_hang_is_told_repeated_escalated_and_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "notifier.yaml"
     with opened(tmp_path) as store:
-        async with Simulator(hanging(), speed=SPEED) as cloud:
+        async with Simulator(hanging(), speed=SPEED, monotonic=StoryClock(longest=0.25)) as cloud:
             path.write_text(CONFIGURATION.format(project=PROJECT_ID, endpoint=cloud.url, cluster=CLUSTER_ID, folder=tmp_path))
             async with app.Crew(app.load(path), store):
 
                 async def told(kind: Kind) -> bool:
                     return kind in {event.kind for _, event in await store.transact(lambda tx: tx.events(limit=500))}
 
-                await eventually(lambda: told(Kind.TASK_RESUMED), within=60)
+                await eventually(lambda: told(Kind.TASK_RESUMED), within=180)
         events: list[Event] = [event for _, event in await store.transact(lambda tx: tx.events(limit=500))]
         rows: list[DeliveryRow] = await store.transact(lambda tx: tx.deliveries(limit=500))
     (stalled,) = [event for event in events if event.kind is Kind.TASK_STALLED]

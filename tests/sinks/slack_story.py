@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +17,7 @@ from notifier.domain.model import Event
 from notifier.sinks.slack import PLACES
 from notifier.sources.scenarios import ClusterPlan, Scenario, node_names
 from notifier.sources.simulator import Simulator
+from notifier.sources.story_clock import StoryClock
 from notifier.sources.upgrades import Failure, TaskPlan
 from notifier.store.rows import SinkState, State
 from notifier.store.store import Store
@@ -71,24 +71,10 @@ def configured(
     return path
 
 
-class Cue:
-    """A clock that stands still until the world was looked at a few times: what is over at the first look is told by nobody."""
-
-    def __init__(self, looks: int) -> None:
-        self._looks = looks
-        self._since = 0.0
-
-    def __call__(self) -> float:
-        self._looks -= 1
-        if self._looks >= 0:
-            self._since = time.monotonic()
-        return time.monotonic() - self._since
-
-
 @asynccontextmanager
 async def cloud(*plans: ClusterPlan) -> AsyncIterator[Simulator]:
     """The cloud in which they are upgraded, once somebody watches."""
-    async with Simulator(Scenario("story", "a story", plans), speed=1.0, monotonic=Cue(8 * len(plans) + 2)) as simulator:
+    async with Simulator(Scenario("story", "a story", plans), speed=1.0, monotonic=StoryClock(8 * len(plans) + 2)) as simulator:
         yield simulator
 
 
