@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from smtp_servers import Script, mailing, post_office, scripted, settings, willing
+from time_is_up import Patience
 from tries import after, failure
 
 from notifier.domain.errors import DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt, Report
 from notifier.domain.model import Kind
 from notifier.domain.samples import sample
+from notifier.sinks import smtp
 from notifier.sinks.contract import LARGEST_RECEIPT
 from notifier.sinks.email import LEAST
 from notifier.sinks.email_letter import Letter
@@ -141,10 +143,16 @@ def slow(seconds_of: Callable[[int], bytes | None]) -> Script:
     return script
 
 
-async def test_a_server_that_thinks_for_too_long_is_sent_a_mail_twice_and_the_next_once() -> None:
-    without = Without()
+def silence(patience: Patience) -> bytes:
+    """No answer, until the time is up."""
+    patience.is_over()
+    return b""
+
+
+async def test_a_server_that_thinks_for_too_long_is_sent_a_mail_twice_and_the_next_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    without, patience = Without(), Patience(monkeypatch, smtp)
     lent = {"went_without": without}
-    async with scripted(slow(lambda _: b"")) as (port, heard), mailing(port, seconds=0.5, lent=lent) as sink:
+    async with scripted(slow(lambda _: silence(patience))) as (port, heard), mailing(port, lent=lent) as sink:
         first = await failure(sink, NEWS)
         assert (first.outcome, without.what) == (Outcome.UNCERTAIN, [])
         dead = await failure(sink, after(first, NEWS))
@@ -164,10 +172,11 @@ async def test_a_server_that_thinks_for_too_long_is_sent_a_mail_twice_and_the_ne
     assert [mails.count(f"<{message.id}@example.com>") for message in (NEWS, NEXT, GRAVE)] == [3, 1, 2]
 
 
-async def test_once_the_server_answers_in_time_it_is_trusted_again() -> None:
+async def test_once_the_server_answers_in_time_it_is_trusted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = Patience(monkeypatch, smtp)
     async with (
-        scripted(slow(lambda count: b"" if count != 3 else b"250 OK\r\n")) as (port, _),
-        mailing(port, seconds=0.5) as sink,
+        scripted(slow(lambda count: b"250 OK\r\n" if count == 3 else silence(patience))) as (port, _),
+        mailing(port) as sink,
     ):
         dead = await failure(sink, after(await failure(sink, NEWS), NEWS))
         assert dead.outcome is Outcome.REJECTED
@@ -247,7 +256,8 @@ async def test_what_is_refused_without_its_report_too_is_refused() -> None:
     assert "5.7.1 spam" in error.detail
 
 
-async def test_there_is_no_second_conversation_without_time_for_it() -> None:
+async def test_there_is_no_second_conversation_without_time_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Patience(monkeypatch, smtp)  # There is none for the second; the first may take as long as it likes.
     heard: list[str] = []
 
     def script(line: str) -> str | bytes | None:

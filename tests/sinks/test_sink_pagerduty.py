@@ -14,6 +14,7 @@ from fake_pagerduty import KEY, PagerDuty, checked, duty, said, settings_for
 from pagerduty_story import GOLDEN, story, written
 from pydantic import ValidationError
 from sink_receivers import break_off
+from time_is_up import Patience
 from tries import after, failure
 
 from notifier.domain.conditions import OPENS
@@ -30,6 +31,7 @@ from notifier.domain.words import Language, Words
 from notifier.engine.dispatcher import Dispatcher
 from notifier.engine.outlet import Outlet
 from notifier.engine.sending import OutletSettings
+from notifier.sinks import pagerduty
 from notifier.sinks.contract import KEEP, Surroundings
 from notifier.sinks.pagerduty import SEVERITIES, Settings, Sink, dedup_key
 from notifier.store.store import Store
@@ -119,11 +121,12 @@ async def test_a_second_failure_whose_telling_broke_off_pages_once(lost: str) ->
     assert service.incidents == {}
 
 
-async def test_a_sink_that_is_slow_says_what_it_has_achieved_before_it_is_cut_off() -> None:
-    service = PagerDuty()
+async def test_a_sink_that_is_slow_says_what_it_has_achieved_before_it_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    service, patience = PagerDuty(), Patience(monkeypatch, pagerduty)
 
     async def slow(request: web.Request) -> web.StreamResponse:
         if (await request.json())["event_action"] == "trigger" and len(service.pages) == 1:
+            patience.is_over()
             await asyncio.Event().wait()
         return await service.answer(request)
 
@@ -283,9 +286,9 @@ async def test_a_crash_before_the_answer_was_noted_reopens_nothing() -> None:
             receipt = await sink.send(message, claim.last)
             if claim.event.kind is not Kind.TASK_FAILED:
                 await store.transact(partial(Transaction.delivered, claim=claim, receipt=receipt, now=now.timestamp()))
-        dispatcher = Dispatcher([Outlet(OutletSettings("oncall", timeout=2.0), sink, store, "alive")])
+        dispatcher = Dispatcher([Outlet(OutletSettings("oncall"), sink, store, "alive")])
         dispatcher.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while ("resolve", "failure") not in said(receiver):  # noqa: ASYNC110 - what the receiver has heard
                 await asyncio.sleep(0.01)
         await dispatcher.stop(2.0)
