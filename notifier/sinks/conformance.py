@@ -43,6 +43,9 @@ from notifier.sinks.contract import KEEP, Checkable, Ending, Lasting, Patient, S
 PATIENCE = 30.0
 """Seconds after which a sink that neither delivers nor fails has failed the test."""
 
+ENDING = 30.0
+"""Seconds after which a task that a sink has left behind is taken for one that ends with nobody: a busy machine may be late."""
+
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
 """A whole PNG."""
 
@@ -301,7 +304,7 @@ class SinkConformance(ABC):
                 done, _ = await asyncio.wait({sending}, timeout=0.2)
                 assert not done, "the receiver hangs, yet send ended"
                 sending.cancel()
-                _, left = await asyncio.wait(family, timeout=1)
+                _, left = await asyncio.wait(family, timeout=ENDING)
             assert sending.cancelled()
             assert not left
             if not self.goes_on:
@@ -313,7 +316,7 @@ class SinkConformance(ABC):
             life = asyncio.create_task(self._lives(receiver, session))
             with _descendants(life) as family:
                 await life
-                _, left = await asyncio.wait(family, timeout=1)
+                _, left = await asyncio.wait(family, timeout=ENDING)
             for task in left:
                 task.cancel()
             assert not left
