@@ -206,7 +206,7 @@ async def following(config: Path, story: list[Callable[[], Awaitable[None]]], **
     waiting = asyncio.Event()
     task = asyncio.create_task(cli_watch._follow(config, None, 0.01, draw, **options))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for step in steps:
                 await asyncio.wait([task, asyncio.ensure_future(waiting.wait())], return_when=asyncio.FIRST_COMPLETED)
                 if task.done():

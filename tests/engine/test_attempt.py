@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 
 import pytest
-from engine_scripts import Sink, eventually, fails
+from engine_scripts import PATIENCE, Sink, eventually, fails
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.message import Message, Receipt
@@ -223,5 +223,5 @@ async def test_whoever_asks_may_be_stopped_whatever_the_sink_does(
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE
     await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == engine.WORK])

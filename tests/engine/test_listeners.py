@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from engine_scripts import PATIENCE
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome
@@ -51,7 +52,7 @@ async def test_whatever_ends_it_is_said_and_tried_again_after_ever_longer_pauses
     crew = Listeners()
     crew.add("team", ear)
     crew.start()
-    await asyncio.wait_for(ear.steady.wait(), 5)
+    await asyncio.wait_for(ear.steady.wait(), PATIENCE)
     await crew.stop()
     assert waits == [
         ("team", "apps.connections.open: invalid_auth", 0.001),
@@ -71,7 +72,7 @@ async def test_who_listened_for_long_is_tried_again_soon(
     crew = Listeners()
     crew.add("team", ear)
     crew.start()
-    await asyncio.wait_for(ear.steady.wait(), 5)
+    await asyncio.wait_for(ear.steady.wait(), PATIENCE)
     await crew.stop()
     assert [wait for _, _, wait in waits] == [0.001] * 3
 
@@ -103,7 +104,7 @@ async def test_a_stop_does_not_wait_for_a_sink_that_heeds_no_cancelling(monkeypa
     crew.add("team", Deaf())
     crew.start()
     await begun.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await crew.stop()
 
 

@@ -54,7 +54,7 @@ class Bench:
         applied = await self.poller.poll(self.watch)
         return [event.kind for event in applied.events] if applied else []
 
-    async def turn_until(self, predicate: Callable[[], bool], within: float = 5.0) -> None:
+    async def turn_until(self, predicate: Callable[[], bool]) -> None:
         """Tick as the clock would."""
 
         async def ticking() -> None:
@@ -64,7 +64,7 @@ class Bench:
 
         task = asyncio.create_task(ticking())
         try:
-            await eventually(predicate, within)
+            await eventually(predicate)
         finally:
             task.cancel()
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from engine_scripts import Sink, eventually, outlet, serving, tell
+from engine_scripts import PATIENCE, Sink, eventually, outlet, serving, tell
 
 from notifier import metrics, telemetry
 from notifier.engine import heartbeat as engine
@@ -71,7 +71,7 @@ async def test_whoever_waits_hears_the_next_beat_and_not_the_last() -> None:
     await asyncio.sleep(0.01)
     assert not any(task.done() for task in waiting)
     pulse.beat()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*waiting)
 
 
@@ -110,7 +110,7 @@ async def test_an_outlet_beats_when_it_works_when_it_rests_and_when_its_store_fa
     async with serving(slow):
         for sick in (None, "full", None):
             store.sick = sick
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(PATIENCE):
                 slow.wake()
                 await slow.pulse.next()
 

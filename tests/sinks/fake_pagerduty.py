@@ -127,7 +127,7 @@ async def duty(answer: Answer | None = None, page: str | None = "http://page", *
     """A sink, opened, that talks to what answers so, or to a PagerDuty of no interest; ``lent``: see `Surroundings`."""
     async with (
         hook(answer or PagerDuty().answer) as receiver,
-        open_session(total=2.0) as session,
+        open_session(total=60.0) as session,
         Sink(settings_for(receiver), Surroundings("oncall", session, page=page, **lent)) as sink,
     ):
         yield sink, receiver

@@ -80,7 +80,7 @@ async def raw_hook(answer: bytes = b"", *, reset: bool = False, hang: bool = Fal
 
 
 @asynccontextmanager
-async def webhook(url: str, *, total: float = 5.0, **settings: object) -> AsyncIterator[Sink]:
+async def webhook(url: str, *, total: float = 60.0, **settings: object) -> AsyncIterator[Sink]:
     """A webhook sink, opened, that posts to ``url``."""
     checked = Settings.model_validate({"url": url, **settings})
     async with open_session(total=total) as session, Sink(checked, Surroundings("hook", session)) as sink:

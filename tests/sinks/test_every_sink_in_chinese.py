@@ -149,7 +149,7 @@ async def accepts(request: web.Request) -> web.Response:
 @asynccontextmanager
 async def posted(sink: Any, **settings: object) -> AsyncIterator[tuple[Any, Callable[[], list[Any]]]]:
     """A sink that speaks Chinese, and what it has posted."""
-    async with hook(accepts) as receiver, open_session(total=2.0) as session:
+    async with hook(accepts) as receiver, open_session(total=60.0) as session:
         base = receiver.url.removesuffix("/hook")
         checked = sink.Settings.model_validate({name: value or base for name, value in settings.items()})
         async with sink.Sink(checked, Surroundings("sample-sink", session, words=CHINESE, page=PAGE)) as opened:

@@ -16,7 +16,7 @@ from notifier.sinks.posting import QUOTED, READ_AT_MOST, Answer, Mask, post
 
 @asynccontextmanager
 async def answered(handler: Handler) -> AsyncIterator[Answer]:
-    async with hook(handler) as receiver, open_session(total=5.0) as session:
+    async with hook(handler) as receiver, open_session(total=60.0) as session:
         headers = {"Content-Type": "application/json"}
         yield await post(session, URL(receiver.url), b"{}", headers, mask=Mask(["canary-key"]))
 

@@ -56,14 +56,14 @@ def alertmanager(folder: Path, port: int, url: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @asynccontextmanager
 async def world(
     folder: Path, went_without: Callable[[str, str], None] = lambda _what, _why: None
 ) -> AsyncIterator[tuple[Sink, Hook, int, aiohttp.ClientSession]]:
-    async with hook() as receiver, open_session(total=5.0) as session:
+    async with hook() as receiver, open_session(total=60.0) as session:
         port = free_port()
         settings = Settings.model_validate({"url": f"http://127.0.0.1:{port}", "silence_nodes": {"label": "instance"}})
         async with Sink(settings, Surroundings("alerts", session, went_without=went_without)) as sink:
@@ -74,7 +74,7 @@ async def world(
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
     """Await what another program will say, which has to be asked for again and again."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await holds():  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.02)
 
@@ -126,7 +126,7 @@ async def told(sink: Sink, last: Receipt | None, *kinds: Kind) -> Receipt:
 
 
 async def test_a_failure_fires_survives_a_restart_of_alertmanager_and_ends(tmp_path: Path) -> None:
-    async with hook() as receiver, open_session(total=5.0) as session:
+    async with hook() as receiver, open_session(total=60.0) as session:
         port = free_port()
         settings = Settings.model_validate({"url": f"http://127.0.0.1:{port}"})
         async with Sink(settings, Surroundings("alerts", session)) as sink:

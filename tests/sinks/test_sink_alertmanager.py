@@ -56,7 +56,7 @@ async def accepts(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def manager(answer: Answer = accepts, **settings: object) -> AsyncIterator[tuple[Sink, Hook]]:
-    async with hook(answer) as receiver, open_session(total=2.0) as session:
+    async with hook(answer) as receiver, open_session(total=60.0) as session:
         checked = Settings.model_validate({"url": receiver.url.removesuffix("/hook"), **settings})
         async with Sink(checked, Surroundings("alerts", session, page="http://page")) as sink:
             yield sink, receiver
@@ -325,7 +325,7 @@ async def cluster(*answers: Answer) -> AsyncIterator[tuple[Sink, list[Hook], lis
     without: list[str] = []
     async with AsyncExitStack() as stack:
         members = [await stack.enter_async_context(hook(answer)) for answer in answers]
-        session = await stack.enter_async_context(open_session(total=2.0))
+        session = await stack.enter_async_context(open_session(total=60.0))
         settings = Settings.model_validate({"url": [each.url.removesuffix("/hook") for each in members]})
         around = Surroundings("alerts", session, went_without=lambda what, _: without.append(what))
         yield await stack.enter_async_context(Sink(settings, around)), members, without
@@ -335,7 +335,7 @@ async def test_of_several_one_that_accepts_is_enough_and_all_are_told() -> None:
     async with hook(accepts) as other, manager() as (_, receiver):
         dead = f"http://127.0.0.1:{free_port()}"
         urls = [dead, receiver.url.removesuffix("/hook"), other.url.removesuffix("/hook")]
-        async with open_session(total=2.0) as session:
+        async with open_session(total=60.0) as session:
             settings = Settings.model_validate({"url": urls})
             async with Sink(settings, Surroundings("alerts", session)) as sink:
                 await told(sink, Kind.NODE_STARTED)

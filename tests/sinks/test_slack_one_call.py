@@ -19,7 +19,7 @@ async def _takes_it_and_breaks_off(request: web.Request) -> web.StreamResponse:
 
 
 async def test_a_message_whose_answer_was_lost_is_not_posted_again_behind_our_back() -> None:
-    async with hook(_takes_it_and_breaks_off) as receiver, open_session(total=5.0) as session:
+    async with hook(_takes_it_and_breaks_off) as receiver, open_session(total=60.0) as session:
         base = receiver.url.removesuffix("hook")
         settings = Settings.model_validate({"token": "xoxb-1-fake", "channel": "C0123456789", "base_url": base})
         async with Sink(settings, Surroundings("team", session)) as sink:

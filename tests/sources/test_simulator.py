@@ -41,8 +41,8 @@ async def test_by_default_it_keeps_real_time() -> None:
     async with Simulator(SCENARIOS["success"]) as simulator:
         first = simulator.elapsed
         await asyncio.sleep(0.01)
-        assert 0 <= first < simulator.elapsed < 5
-        assert abs(simulator.epoch - datetime.now(UTC)) < timedelta(seconds=5)
+        assert 0 <= first < simulator.elapsed < 60
+        assert abs(simulator.epoch - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 async def test_the_two_actions_are_two_lists() -> None:

@@ -122,13 +122,13 @@ async def test_a_client_that_has_left_before_the_answer_is_no_fault_of_the_simul
 
 
 async def test_closing_does_not_wait_for_a_slow_answer() -> None:
-    async with misbehaving(Fault.DRIP, slow_for=60) as world:
+    async with misbehaving(Fault.DRIP, slow_for=3600) as world:
         began = time.monotonic()
         async with world.client.get(world.simulator.url + DETAIL, headers=TOKEN) as response:
             await world.simulator.__aexit__(None, None, None)
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
 
 
 async def test_a_reset_is_a_reset() -> None:

@@ -24,7 +24,7 @@ from ports import free_port
 
 URL_VARIABLE = "NOTIFIER_TEST_POSTGRES_URL"
 PR_SET_PDEATHSIG = 1
-STARTS_WITHIN = 15.0
+STARTS_WITHIN = 60.0
 
 
 def binaries() -> Path | None:
@@ -119,7 +119,7 @@ class Server:
         """SIGINT is PostgreSQL's fast shutdown; SIGQUIT its immediate one, which leaves as much undone as a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
 
     def crash(self) -> None:
         """As ``pg_ctl -m immediate restart``: whoever is connected is cut off, and what is committed is recovered."""

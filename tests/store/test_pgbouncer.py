@@ -87,7 +87,7 @@ async def test_hints_pass_a_pooler_in_session_mode(pooler: Pooler, postgres_url:
     listening = asyncio.create_task(postgres.listen(pooler.url, heard.put_nowait))
     try:
         with psycopg.connect(postgres_url, autocommit=True) as connection:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while heard.empty():  # What is said before it listens is not heard.
                     connection.execute("SELECT pg_notify(%s, 'team')", [postgres.CHANNEL])
                     await asyncio.sleep(0.02)

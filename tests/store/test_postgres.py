@@ -110,7 +110,7 @@ async def test_news_is_hinted_to_the_others_once_it_is_committed(postgres_url: s
     heard: asyncio.Queue[frozenset[str]] = asyncio.Queue()
     listener = asyncio.create_task(postgres.listen(postgres_url, heard.put_nowait))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with psycopg.connect(postgres_url, autocommit=True) as connection:
                 listening = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND state = 'idle'"
                 while not connection.execute(listening).fetchone():  # noqa: ASYNC110 - only asking tells
@@ -129,7 +129,7 @@ async def test_hints_are_asked_for_again_after_the_connection_broke(postgres_url
     try:
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not connection.execute(ended).fetchone():  # noqa: ASYNC110 - only asking tells
                     await asyncio.sleep(0.01)
                 while heard.empty():

@@ -18,7 +18,7 @@ from notifier.sources.contract import Answer
 from notifier.store.errors import StoreError
 from notifier.store.store import Store, Work
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

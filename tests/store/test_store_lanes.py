@@ -392,7 +392,7 @@ async def test_news_that_is_committed_while_a_lane_is_settled_is_not_forgotten(p
 
 async def _until_somebody_waits(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():  # noqa: ASYNC110 - only asking tells
                 await asyncio.sleep(0.01)
 
