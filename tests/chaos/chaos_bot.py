@@ -151,7 +151,7 @@ class Bot:
             self.blows.append(Blow(time.monotonic(), number.name))
         self.process.send_signal(number)
 
-    async def end(self, number: signal.Signals, timeout: float = 10.0) -> int:
+    async def end(self, number: signal.Signals, timeout: float = 60.0) -> int:
         self.send(number)
         assert self.process is not None
         return await asyncio.wait_for(self.process.wait(), timeout)

@@ -164,7 +164,7 @@ async def _refused(bot: Bot) -> int:
     """The code with which a program ends that must not go on."""
     await bot.start()
     assert bot.process is not None
-    return await asyncio.wait_for(bot.process.wait(), 30)
+    return await asyncio.wait_for(bot.process.wait(), PATIENCE)
 
 
 async def _said(port: int, words: str | None, until: asyncio.Task[None] | None) -> bool:

@@ -11,7 +11,7 @@ from web_browsing import browser, chromium
 from web_pictures import DOCS, PICTURES, begin, places, take
 from web_story import FAILED, STEP, tell
 from web_thread import Elsewhere, elsewhere
-from web_world import NOW, World, bury_all, cluster, poll, task
+from web_world import NOW, PATIENCE, World, bury_all, cluster, poll, task
 
 from notifier.store.transaction import Transaction
 
@@ -51,6 +51,7 @@ class Witness:
 
     def __init__(self, chrome: Browser, there: Elsewhere, **facts: Any) -> None:
         self.context = chrome.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | facts)
+        self.context.set_default_timeout(PATIENCE * 1000)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.elsewhere: list[str] = []

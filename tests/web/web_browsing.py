@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+from web_world import PATIENCE
 
 QUIET = [
     "--no-sandbox",
@@ -25,6 +26,7 @@ def chromium() -> str | None:
 @contextmanager
 def browser(path: str) -> Iterator[Browser]:
     """A browser, closed afterwards."""
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=QUIET)
         try:
