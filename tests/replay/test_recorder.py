@@ -168,7 +168,8 @@ WORDS = [f"word{number}" for number in range(5000)]
 
 
 async def test_a_new_file_is_begun_at_a_size_and_the_oldest_go(tmp_path: Path) -> None:
-    answers = [body(failMessage=f"{number} " + " ".join(random.choices(WORDS, k=60))) for number in range(300)]
+    draw = random.Random(1)
+    answers = [body(failMessage=f"{number} " + " ".join(draw.choices(WORDS, k=60))) for number in range(300)]
     assert await record(tmp_path, *answers, limits=Limits(file=2000, folder=9000), clock=stepping()) == []
     files = files_of([tmp_path])
     sizes = [path.stat().st_size for path in files]
