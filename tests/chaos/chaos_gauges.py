@@ -1,6 +1,7 @@
 """What a process holds and how late its loop is, from outside: ``/proc``, ``/metrics``, and a process beside it that sleeps."""
 
 import asyncio
+import json
 import re
 import sys
 import time
@@ -20,19 +21,23 @@ MOST_LAG = 0.25
 
 BUCKET = re.compile(r'^notifier_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
 
-# Who is started in the background by a shell ignores an interrupt, and so does what it starts.
+# Who is started in the background by a shell ignores an interrupt, and so does what it starts. It counts as the program does: who
+# stood still for three seconds was late thirty times.
 SLEEPER = """
-import signal, time
+import json, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-late = []
+lates = []
 try:
     print("asleep", flush=True)
+    due = time.monotonic() + 0.1
     while True:
-        began = time.monotonic()
-        time.sleep(0.1)
-        late.append(time.monotonic() - began - 0.1)
+        time.sleep(max(due - time.monotonic(), 0.0))
+        late = time.monotonic() - due
+        while late >= 0:
+            lates.append(late)
+            late, due = late - 0.1, due + 0.1
 except KeyboardInterrupt:
-    print(sorted(late)[len(late) * 99 // 100] if late else 0.0)
+    print(json.dumps(lates))
 """
 
 
@@ -74,7 +79,14 @@ class Gauges:
 
 def lag_of(metrics: str, share: float = 0.99) -> float:
     """Below which lag so many of all beats lie, with a straight line drawn through the bucket; 0 where none was counted."""
-    counts = {float(edge): float(count) for edge, count in BUCKET.findall(metrics)}
+    return _within(_counts(metrics), share)
+
+
+def _counts(metrics: str) -> dict[float, float]:
+    return {float(edge): float(count) for edge, count in BUCKET.findall(metrics)}
+
+
+def _within(counts: dict[float, float], share: float = 0.99) -> float:
     wanted = max(counts.values(), default=0.0) * share
     lower, below = 0.0, 0.0
     for edge, count in sorted(counts.items()):
@@ -97,14 +109,16 @@ async def gauged(pid: int, port: int) -> AsyncIterator[Gauges]:
         try:
             yield gauges
             metrics = await _text(session, f"http://127.0.0.1:{port}/metrics")
-            gauges.lag, gauges.worst = lag_of(metrics), lag_of(metrics, share=1.0)
+            program = _counts(metrics)
+            gauges.lag, gauges.worst = _within(program), _within(program, share=1.0)
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await watcher
             sleeper.send_signal(2)
             said, _ = await sleeper.communicate()
-    gauges.idle = float(said)
+    lates = json.loads(said)
+    gauges.idle = _within({edge: float(sum(late <= edge for late in lates)) for edge in program})
     gauges.share = share_of(pid, before)
     gauges.peak = peak_of(pid)
 
