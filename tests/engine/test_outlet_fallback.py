@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from engine_scripts import QUICK, Sink, eventually, fails, serving, settled, tell
 
 from notifier.domain.errors import DeliveryReason, Outcome, Scope
@@ -287,16 +288,20 @@ async def never(_: Message) -> Receipt:
 async def test_a_sink_is_not_told_of_for_the_time_in_which_the_program_was_not_running(
     store: Store, script: Callable[[Message], Awaitable[Receipt] | Exception]
 ) -> None:
+    def patient(sink: Sink) -> Outlet:
+        made = watched(store, sink, "team")
+        made.settings = replace(made.settings, policy=Policy(first_retry=600.0))
+        return made
+
     await store.transact(tell("search"))
     hasty = Sink(script)
-    team = watched(store, hasty, "team", after=0.2)
-    team.settings = replace(team.settings, policy=Policy(first_retry=0.2))
+    team = patient(hasty)
     async with serving(team, grace=0.05):
         await eventually(lambda: bool(hasty.heard) and (script is never or not team._sends))
     assert bool(team.state.failures) is (script is not never), "that we stopped says nothing of the sink"
-    await asyncio.sleep(0.4)
-    async with serving(watched(store, Sink(), "team", after=0.2)):
-        await eventually(settled(store))
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=True):
+        async with serving(patient(Sink())):
+            await eventually(settled(store))
     assert await store.transact(lambda tx: tx.events(kind="sink.*")) == []
 
 

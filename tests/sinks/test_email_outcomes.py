@@ -12,7 +12,6 @@ from tries import NEWS, after, failure
 
 from notifier.domain.errors import DeliveryReason, Outcome, Scope
 from notifier.domain.message import Receipt
-from notifier.engine.attempt import attempt
 from notifier.sinks import smtp
 from notifier.sinks.email import SHARE
 from notifier.sinks.smtp import AFTER_DOUBT, GREYLISTED, Step, outcome_of
@@ -168,9 +167,19 @@ async def test_a_goodbye_that_hangs_costs_little_and_changes_nothing() -> None:
         assert time.monotonic() - began < 60
 
 
-async def test_a_goodbye_that_hangs_does_not_make_a_mail_of_little_time_doubtful() -> None:
-    async with scripted(willing(QUIT=b"")) as (port, _), mailing(port, seconds=0.5) as sink:
-        assert isinstance(await attempt(sink, NEWS, None, 0.5), Receipt)
+async def test_a_goodbye_that_hangs_does_not_make_a_mail_of_little_time_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = Patience(monkeypatch, smtp)
+
+    def script(line: str) -> str | bytes | None:
+        if line != "QUIT":
+            return willing()(line)
+        patience.is_over()
+        return b""
+
+    async with scripted(script) as (port, _), mailing(port, seconds=0.5) as sink:
+        assert isinstance(await sink.send(NEWS, None), Receipt)
+    assert len(patience.asked) == 2
+    assert sum(patience.asked) < 0.5, "whoever sends it waits no longer"
 
 
 async def test_who_has_it_is_not_asked_again_and_who_was_put_off_gets_the_same_mail() -> None:
