@@ -1,7 +1,7 @@
 # Aliases for people who have make; the README's two commands need none of it.
 PY = .venv/bin/python
 
-.PHONY: install demo test check fix coverage bench chaos
+.PHONY: install demo test explore check fix coverage bench chaos
 
 install:
 	python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e '.[test]'
@@ -11,6 +11,10 @@ demo: install
 
 test: install
 	$(PY) -m pytest
+
+# The laws again, with other examples each time and ten times as many.
+explore: install
+	$(PY) -m pytest -m hypothesis --hypothesis-profile=exploring
 
 check: install
 	$(PY) -m pytest tests/test_house.py

@@ -1,4 +1,5 @@
-"""What holds for every test: no law is judged by how long its examples took, since the machine may be doing other things.
+"""What holds for every test: no law is judged by how long its examples took, since the machine may be doing other things, and
+the examples are the same each time, so that what fails has been changed. `make explore` looks for others, and for many more.
 
 And what a machine may lack, so that what needs it is skipped and says so.
 """
@@ -8,8 +9,10 @@ from hypothesis import HealthCheck, settings
 
 from notifier.report.fonts import NoFontError, fonts_for
 
-settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("exploring", untimed, derandomize=False, max_examples=1000, print_blob=True)
+settings.register_profile("settled", untimed, derandomize=True)
+settings.load_profile("settled")
 
 
 @pytest.fixture
