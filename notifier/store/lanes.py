@@ -157,15 +157,13 @@ class Lanes(Session):
         receipt: Receipt | None = None,
     ) -> None:
         """Settle: try again at ``until``, with ``receipt`` as progress if this try made any. Raises `Fenced`."""
-        lapsed = self._lapsed(claim)
-        if lapsed and not claim.earlier:
+        if not claim.earlier and self._lapsed(claim):
             self._settle(claim, {})
             self._conclude(claim, now, outcome, state=State.OVER, reason=reason, detail=detail)
             return
         self._settle(claim, {}, until)
         uncertain = uncertain or claim.uncertain
-        changes = {
-            "state": State.PENDING,
+        changes: dict[str, Any] = {
             "tries": claim.tries + counted,
             "uncertain": uncertain,
             "reason": reason,
@@ -173,30 +171,21 @@ class Lanes(Session):
             **_progress(receipt),
         }
         # What surely has not arrived, not even in part, may be told in other company next time.
-        together = {} if uncertain or receipt is not None else {"batch": None}
-        self._conclude(claim, now, outcome, final=False, **changes, **together)
-        if lapsed:
-            self._leave_out(claim, now)
+        if not uncertain and receipt is None:
+            changes["batch"] = None
+        self._conclude(claim, now, outcome, state=State.PENDING, final=False, **changes)
 
     def _lapsed(self, claim: Claim) -> bool:
-        """Whether what is claimed is a reminder, maybe with news before it, that ceased to be owed while it was being sent."""
+        """Whether what is claimed is a reminder that ceased to be owed while it was being sent."""
         owed = schema.delivery
         state = select(owed.c.state).where(owed.c.id == claim.delivery)
         return claim.reminder > 0 and self._run(state).scalar() == State.OVER.value
 
-    def _leave_out(self, claim: Claim, now: float) -> None:
-        """Owe a reminder no more that lapsed; what was told along with it is news, and still is."""
-        owed = schema.delivery
-        self._run(update(owed).where(owed.c.id == claim.delivery).values(state=State.OVER.value, settled_at=now))
-
     def parted(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str) -> None:
         """Settle: refused as one message, so each is tried by itself from now on. Raises `Fenced`."""
-        lapsed = self._lapsed(claim)
         self._settle(claim, {}, now)
-        changes = {"state": State.PENDING, "uncertain": claim.uncertain, "batch": None, "merge": Merge.NEVER.value}
-        self._conclude(claim, now, outcome, final=False, reason=reason, detail=detail, **changes)
-        if lapsed:
-            self._leave_out(claim, now)
+        changes = {"uncertain": claim.uncertain, "batch": None, "merge": Merge.NEVER.value, "reason": reason, "detail": detail}
+        self._conclude(claim, now, outcome, state=State.PENDING, final=False, **changes)
 
     def buried(self, claim: Claim, now: float, *, outcome: str, reason: str, detail: str, receipt: Receipt | None = None) -> None:
         """Settle: given up, kept. With a ``receipt`` it has arrived in part, and was not skipped. Raises `Fenced`."""
@@ -228,9 +217,14 @@ class Lanes(Session):
         table = schema.lane
         self._run(select(table.c.id).where(table.c.id.in_(list(lanes))).order_by(table.c.id).with_for_update()).all()
 
-    def _conclude(self, claim: Claim, now: float, outcome: str, *, final: bool = True, **changes: Any) -> None:
+    def _conclude(self, claim: Claim, now: float, outcome: str, *, state: State, final: bool = True, **changes: Any) -> None:
         owed = schema.delivery
-        self._run(update(owed).where(owed.c.id.in_(claim.deliveries)).values(settled_at=now if final else None, **changes))
+        stands: dict[str, Any] = {"state": state, "settled_at": now}
+        if not final:
+            # A reminder that lapsed while it was being sent is owed no more; what was told along with it is news, and still is.
+            over = owed.c.state == State.OVER.value
+            stands = {"state": case((over, State.OVER.value), else_=state.value), "settled_at": case((over, now))}
+        self._run(update(owed).where(owed.c.id.in_(claim.deliveries)).values(**stands, **changes))
         said = {"ended_at": now, "outcome": outcome, "reason": changes.get("reason"), "detail": changes.get("detail")}
         along = {"detail": said["detail"] or f"told along with {claim.delivery}"}
         records = [{**said, **along, "delivery": each.delivery, "number": each.attempt} for each in claim.earlier]
