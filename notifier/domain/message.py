@@ -72,3 +72,8 @@ class Receipt:
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its names and texts."""
+        return sum(len(part.encode()) for pair in self.fields.items() for part in pair)

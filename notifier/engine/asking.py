@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from notifier.domain.errors import DeliveryError
 from notifier.domain.plain_text import one_line
-from notifier.engine.attempt import raised, shown, within
+from notifier.engine.attempt import Hide, raised, shown, within
 from notifier.engine.door import Door
 from notifier.sinks.contract import Checkable, Sink
 
@@ -15,13 +15,13 @@ SHOWN = 500
 """Characters of each thing that is wrong."""
 
 
-async def asked(build: Callable[[], Sink], patience: float, hide: Callable[[str, int], str] = one_line) -> list[str] | None:
+async def asked(build: Callable[[], Sink], patience: float, hide: Hide = one_line) -> list[str] | None:
     """What is wrong with a sink, each in one line; empty if nothing is, None if it can be opened and offers no check.
 
     Args:
         build: Gives the sink, not open yet.
         patience: Seconds that it may take to open.
-        hide: Makes one line of what the sink says, so long at the most, with the sink's secrets hidden.
+        hide: For what the sink says.
     """
     try:
         sink = build()
@@ -33,7 +33,7 @@ async def asked(build: Callable[[], Sink], patience: float, hide: Callable[[str,
         return await _checked(sink, hide) if isinstance(sink, Checkable) else None
 
 
-async def _checked(sink: Checkable, hide: Callable[[str, int], str]) -> list[str]:
+async def _checked(sink: Checkable, hide: Hide) -> list[str]:
     try:
         found: object = await within(sink.check, LONGEST)
     except TimeoutError:

@@ -26,6 +26,9 @@ LONGEST_PAUSE = 24 * 3600.0
 
 WORK = "work of a sink"
 
+Hide = Callable[[str, int], str]
+"""Makes one line of what a sink says, so long at the most, with the sink's secrets hidden."""
+
 T = TypeVar("T")
 
 
@@ -56,7 +59,7 @@ async def attempt(
     seconds: float,
     *,
     crashed: Callable[[BaseException], None] = unheard,
-    hide: Callable[[str, int], str] = one_line,
+    hide: Hide = one_line,
 ) -> Receipt | DeliveryError:
     """Have the sink send one message within so many seconds; never raises for a fault of the sink.
 
@@ -66,7 +69,7 @@ async def attempt(
         last: The receipt of the lane's previous message.
         seconds: After which the sending is broken off. The sink may need `STUBBORN` more to notice.
         crashed: Is told what the sink raised if that is a fault in its code, which its words may not be shown for.
-        hide: Makes one line of what the sink says of a failure, so long at the most, with the sink's secrets hidden.
+        hide: For what the sink says of a failure.
 
     Returns:
         A receipt that can be stored, or a failure whose every part is what it should be.
@@ -141,7 +144,7 @@ def checked(receipt: object) -> Receipt:
     return Receipt(found)
 
 
-def checked_error(error: DeliveryError, hide: Callable[[str, int], str] = one_line) -> DeliveryError:
+def checked_error(error: DeliveryError, hide: Hide = one_line) -> DeliveryError:
     """The failure with nothing in it that could not be stored, shown or computed with; ``hide`` as in `attempt`.
 
     Raises:
@@ -157,7 +160,7 @@ def checked_error(error: DeliveryError, hide: Callable[[str, int], str] = one_li
     )
 
 
-def shown(error: DeliveryError, hide: Callable[[str, int], str] = one_line) -> DeliveryError:
+def shown(error: DeliveryError, hide: Hide = one_line) -> DeliveryError:
     """The same for whoever only shows it: where it cannot be used, a failure that says what is wrong with it."""
     try:
         return checked_error(error, hide)
@@ -186,7 +189,7 @@ def _short(line: str) -> str:
     return line if len(encoded) <= DETAIL else encoded[: DETAIL - 3].decode(errors="ignore") + "…"
 
 
-async def _sent(sink: Sink, message: Message, last: Receipt | None, hide: Callable[[str, int], str]) -> Receipt | DeliveryError:
+async def _sent(sink: Sink, message: Message, last: Receipt | None, hide: Hide) -> Receipt | DeliveryError:
     try:
         return checked(await sink.send(message, last))
     except DeliveryError as error:

@@ -14,7 +14,7 @@ from typing import Self
 
 from notifier.domain.errors import DeliveryError, DeliveryReason, Outcome, Scope
 from notifier.domain.plain_text import one_line
-from notifier.engine.attempt import Unusable, break_off, checked_error, contained, culprit, raised, unheard
+from notifier.engine.attempt import Hide, Unusable, break_off, checked_error, contained, culprit, raised, unheard
 from notifier.sinks.contract import Listening, Sink
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
@@ -37,7 +37,7 @@ class Door:
         patience: Seconds that it may take to open.
         failed: Is told why it could not be opened, and in how many seconds it is tried again.
         crashed: Is told what it raised that is a fault in its code.
-        hide: Makes one line of what the sink says of a failure, so long at the most, with the sink's secrets hidden.
+        hide: For what the sink says of a failure.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Door:
         patience: float,
         failed: Callable[[str, float], None] = lambda _why, _wait: None,
         crashed: Callable[[BaseException], None] = unheard,
-        hide: Callable[[str, int], str] = one_line,
+        hide: Hide = one_line,
     ) -> None:
         self.sink = sink
         self.problem: DeliveryError | None = None

@@ -1,6 +1,5 @@
 """Has a sink say again what lasts, where the receiver would forget it otherwise, and end what no message will end."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from notifier import telemetry
@@ -8,7 +7,7 @@ from notifier.domain.errors import DeliveryError
 from notifier.domain.model import Kind
 from notifier.domain.plain_text import one_line
 from notifier.domain.reminders import lasts
-from notifier.engine.attempt import checked, culprit, shown, within
+from notifier.engine.attempt import Hide, checked, culprit, shown, within
 from notifier.sinks.contract import KEEP, Ending, Lasting
 from notifier.store.rows import Held
 from notifier.store.store import Store
@@ -26,7 +25,7 @@ async def keep(
     *,
     lease: float,
     patience: float,
-    hide: Callable[[str, int], str] = one_line,
+    hide: Hide = one_line,
 ) -> None:
     """Let the sink do it within ``patience`` seconds, with the lanes held: nothing may end on the way what is said to last.
 

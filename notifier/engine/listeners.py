@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from notifier import telemetry
 from notifier.domain.errors import DeliveryError
 from notifier.domain.plain_text import one_line
-from notifier.engine.attempt import DETAIL, culprit, shown, within
+from notifier.engine.attempt import DETAIL, Hide, culprit, shown, within
 from notifier.sinks.contract import Listening
 from notifier.sinks.desk import DeskClosed
 
@@ -22,10 +21,10 @@ class Listeners:
     """All sinks that listen, started and stopped together."""
 
     def __init__(self) -> None:
-        self._sinks: dict[str, tuple[Listening, Callable[[str, int], str]]] = {}
+        self._sinks: dict[str, tuple[Listening, Hide]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
-    def add(self, name: str, sink: Listening, hide: Callable[[str, int], str] = one_line) -> None:
+    def add(self, name: str, sink: Listening, hide: Hide = one_line) -> None:
         """Have this one listen from `start` on; ``hide``: see `shown`."""
         self._sinks[name] = (sink, hide)
 
@@ -40,7 +39,7 @@ class Listeners:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _keep(name: str, sink: Listening, hide: Callable[[str, int], str]) -> None:
+async def _keep(name: str, sink: Listening, hide: Hide) -> None:
     wait = FIRST_WAIT
     while True:
         began = time.monotonic()

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from notifier import telemetry
@@ -12,7 +11,7 @@ from notifier.domain.plain_text import one_line
 from notifier.domain.render import render
 from notifier.domain.retry import Policy
 from notifier.domain.words import Words
-from notifier.engine.attempt import attempt
+from notifier.engine.attempt import Hide, attempt
 from notifier.engine.door import Door
 from notifier.engine.reports import Draw
 from notifier.sinks.contract import Sink
@@ -45,7 +44,7 @@ class OutletSettings:
     fingerprint: str = ""
     lease: float = LEASE
     words: Words = field(default_factory=Words)
-    hide: Callable[[str, int], str] = one_line
+    hide: Hide = one_line
     """See `attempt`."""
 
 

@@ -126,7 +126,7 @@ class Sink:
             DeliveryError: Not all of it was confirmed; to resolve something twice does no harm.
         """
         now = Standing.read(receipt)
-        for condition in sorted(now.held | now.perhaps):
+        for condition in sorted(now.unsettled):
             await self._enqueue(ALERTS, {"event_action": "resolve", "dedup_key": f"{now.about}-{condition}"})
         return replace(now, held=set(), perhaps=set()).receipt
 

@@ -51,12 +51,17 @@ class Standing:
         return newest if message.progress is None or newest.heard.beyond(message.event) else cls.read(message.progress)
 
     @property
+    def unsettled(self) -> set[str]:
+        """The conditions that are open, or may be."""
+        return self.held | self.perhaps
+
+    @property
     def receipt(self) -> Receipt:
         """As a receipt remembers it."""
         fields = {"open": ",".join(sorted(self.held)), "attempt": str(self.attempt), "heard": self.heard.text}
         if self.perhaps:
             fields["perhaps"] = ",".join(sorted(self.perhaps))
-        return Receipt(fields | {KEEP: self.about} if self.held or self.perhaps else fields)
+        return Receipt(fields | {KEEP: self.about} if self.unsettled else fields)
 
     def steps(self, message: Message) -> Iterator[tuple[Action, str]]:
         """What follows from a message, one by one; `done` is to be called between."""
@@ -96,11 +101,10 @@ class Standing:
     def _once_more(self, message: Message) -> bool:
         """Whether an earlier execution's failure may be open: somebody has acknowledged it, and it would page nobody again."""
         attempt = 0 if message.event.task is None else message.event.task.attempt
-        known = Condition.FAILURE in self.held | self.perhaps
-        return attempt > self.attempt and (known or (message.skipped > 0 and attempt > 1))
+        return attempt > self.attempt and (Condition.FAILURE in self.unsettled or (message.skipped > 0 and attempt > 1))
 
     def _may_be_open(self, condition: str, message: Message) -> bool:
-        return condition in self.held | self.perhaps or message.skipped > 0
+        return condition in self.unsettled or message.skipped > 0
 
 
 _ALWAYS = frozenset({Kind.CLUSTER_RECOVERED, Kind.CLUSTER_FORGOTTEN, Kind.SINK_RECOVERED})

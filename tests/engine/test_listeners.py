@@ -117,6 +117,6 @@ async def test_a_failure_that_has_none_of_its_parts_does_not_end_the_listening(w
     crew = Listeners()
     crew.add("team", ear)
     crew.start()
-    await asyncio.wait_for(ear.steady.wait(), 5)
+    await asyncio.wait_for(ear.steady.wait(), PATIENCE)
     await crew.stop()
     assert waits == [("team", "the sink raised AttributeError", 0.001)]

@@ -122,6 +122,11 @@ MODEL: ClusterPlan = SCENARIOS["success"].clusters[0]
 STORY = Scenario("one task", "a task at work", (replace(MODEL, id="id-of-search", name="search"),))
 
 
+def a_cloud() -> Simulator:
+    """It waits for whoever is late to look: what is over at the first look is told by nobody."""
+    return Simulator(STORY, speed=600, monotonic=StoryClock(10))
+
+
 def written(folder: Path, cloud: str, fault: str) -> Path:
     path = folder / "notifier.yaml"
     path.write_text(CONFIG.format(project=PROJECT_ID, cloud=cloud, folder=folder, fault=fault, cluster="id-of-search"))
@@ -155,7 +160,7 @@ async def problems(crew: app.Crew) -> list[str]:
 
 @pytest.mark.parametrize("fault", ["down", "hangs"])
 async def test_a_sink_that_cannot_be_opened_keeps_neither_start_nor_stop_nor_the_others(folder: Path, fault: str) -> None:
-    async with Simulator(STORY, speed=600, monotonic=StoryClock(10)) as cloud:
+    async with a_cloud() as cloud:
         path = written(folder, cloud.url, fault)
         path.write_text(path.read_text().replace("fault:", "timeout: 200ms, fault:"))
         began = time.monotonic()
@@ -173,7 +178,7 @@ async def test_a_sink_that_cannot_be_opened_keeps_neither_start_nor_stop_nor_the
 
 @pytest.mark.parametrize("fault", ["built", "pace"])
 async def test_a_sink_that_cannot_be_built_is_an_error_at_start_and_changes_nothing_at_a_reload(folder: Path, fault: str) -> None:
-    async with Simulator(STORY, speed=600, monotonic=StoryClock(10)) as cloud:
+    async with a_cloud() as cloud:
         wrong = app.load(written(folder, cloud.url, fault))
         async with a_crew(written(folder, cloud.url, "none")) as crews:
             written(folder, cloud.url, fault)
@@ -188,7 +193,7 @@ async def test_a_sink_that_cannot_be_built_is_an_error_at_start_and_changes_noth
 
 async def test_a_reload_goes_on_though_the_sink_before_cannot_be_closed(folder: Path) -> None:
     async with (
-        Simulator(STORY, speed=600, monotonic=StoryClock(10)) as cloud,
+        a_cloud() as cloud,
         a_crew(written(folder, cloud.url, "closes")) as crews,
     ):
         path = written(folder, cloud.url, "none")
@@ -200,7 +205,7 @@ async def test_a_reload_goes_on_though_the_sink_before_cannot_be_closed(folder: 
 
 async def test_a_patience_that_raises_costs_nobody_the_news(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with (
-        Simulator(STORY, speed=600, monotonic=StoryClock(10)) as cloud,
+        a_cloud() as cloud,
         a_crew(written(folder, cloud.url, "patience")) as crews,
     ):
         store = crews[0].store
@@ -212,7 +217,7 @@ async def test_a_patience_that_raises_costs_nobody_the_news(folder: Path, caplog
 
 async def test_a_secret_in_what_a_sink_says_of_a_failure_is_shown_nowhere(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with (
-        Simulator(STORY, speed=600, monotonic=StoryClock(10)) as cloud,
+        a_cloud() as cloud,
         a_crew(written(folder, cloud.url, "tells")) as crews,
     ):
         store = crews[0].store
@@ -234,7 +239,7 @@ async def test_a_secret_in_what_a_sink_says_of_its_other_work_is_not_logged(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(outlet, "KEEP_EVERY", 0.0)
-    async with Simulator(STORY, speed=600) as cloud, a_crew(written(folder, cloud.url, fault)):
+    async with a_cloud() as cloud, a_crew(written(folder, cloud.url, fault)):
         await eventually(lambda: "no entry for " in caplog.text)
     assert "no entry for ***" in caplog.text
     assert "canary" not in caplog.text
@@ -247,7 +252,7 @@ async def test_what_a_sink_goes_without_is_no_label_without_end(folder: Path) ->
             line for line in lines if line.startswith('notifier_sink_without_total{sink="acme",what="') and "entry" not in line
         ]
 
-    async with Simulator(STORY, speed=600) as cloud, a_crew(written(folder, cloud.url, "chatters")) as (crew,):
+    async with a_cloud() as cloud, a_crew(written(folder, cloud.url, "chatters")) as (crew,):
         await eventually(lambda: told(crew.store, "acme"))
     assert len(words()) == MOST_WORDS + 1
     assert any('what="other"' in line for line in words())

@@ -134,12 +134,14 @@ async def test_a_reminder_that_fails_while_it_lasts_is_tried_again(store: Store)
     assert (again.delivery, again.attempt) == (sending.delivery, 2)
 
 
-async def test_a_reminder_that_was_given_up_is_not_sent_again_as_news_is(store: Store) -> None:
+async def test_a_reminder_that_was_given_up_is_not_sent_again_as_news_is_and_keeps_nothing(store: Store) -> None:
     await fail(store, Scene())
     await store.transact(remind(store, NOW + HOUR))
     (sending,) = await store.transact(claim(now=NOW + HOUR))
     await store.transact(given_up(sending))
     assert await store.transact(lambda tx: tx.resend(NOW + HOUR)) == []
+    await store.transact(lambda tx: tx.forget(NOW + 1))
+    assert await states(store) == []
 
 
 async def test_whoever_acknowledges_is_not_reminded_and_neither_is_what_was_owed_already(store: Store) -> None:
@@ -165,16 +167,6 @@ async def test_a_reminder_of_what_ended_unseen_is_dropped_at_the_next_look(store
     await store.transact(scene.see([replace(running(), executions=2)], NOW + HOUR + 1))
     assert await store.transact(remind(store, NOW + HOUR + 2)) == []
     assert await states(store) == [State.DELIVERED, State.OVER]
-
-
-async def test_a_reminder_that_was_given_up_keeps_nothing_from_being_forgotten(store: Store) -> None:
-    await fail(store, Scene())
-    await store.transact(remind(store, NOW + HOUR))
-    (claimed,) = await store.transact(claim(now=NOW + HOUR))
-    await store.transact(given_up(claimed))
-    assert await store.transact(lambda tx: tx.resend(NOW + HOUR)) == []
-    await store.transact(lambda tx: tx.forget(NOW + 1))
-    assert await states(store) == []
 
 
 async def test_what_is_over_is_forgotten_with_the_event(store: Store) -> None:
